@@ -1,0 +1,122 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { AppError } from './errors.ts'
+
+/** One row of the configuration table: the variable, its default as text, and what it means. README prints these. */
+export interface ConfigVariable {
+  name: string
+  default: string
+  meaning: string
+}
+
+export interface Token {
+  name: string
+  secret: string
+}
+
+export interface Config {
+  /** null: the embedded PostgreSQL of the data folder */
+  readonly databaseUrl: string | null
+  /** null: the queue lives in the same PostgreSQL as the results */
+  readonly redisUrl: string | null
+  readonly port: number
+  readonly host: string
+  /** Names that the Host header may carry besides loopback's. */
+  readonly allowedHosts: readonly string[]
+  readonly dataDir: string
+  readonly modelRoots: readonly string[]
+  readonly tokens: readonly Token[]
+  readonly deviceTimeoutMs: number
+  readonly runTimeoutMs: number
+  readonly queueLockMs: number
+  readonly queueCheckMs: number
+  readonly sweepMs: number
+  readonly heartbeatMs: number
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+  readonly colour: boolean
+}
+
+export const configVariables = [
+  { name: 'DATABASE_URL', default: '(embedded)', meaning: 'PostgreSQL to use; unset: kvscope starts its own in the data folder' },
+  { name: 'REDIS_URL', default: '(PostgreSQL)', meaning: 'Redis or Valkey for the queue; unset: the queue lives in the same PostgreSQL' },
+  { name: 'PORT', default: '4000', meaning: 'port of the API' },
+  { name: 'KVSCOPE_HOST', default: '127.0.0.1', meaning: 'address the API binds to; anything but loopback needs KVSCOPE_TOKENS' },
+  { name: 'KVSCOPE_ALLOWED_HOSTS', default: '(loopback names)', meaning: 'comma-separated host names that requests may name besides loopback' },
+  { name: 'KVSCOPE_DATA_DIR', default: '.kvscope', meaning: 'folder of the database, synthetic weights and pictures' },
+  { name: 'KVSCOPE_MODEL_ROOTS', default: 'models', meaning: 'folders that local checkpoints may be read from, separated as in PATH' },
+  { name: 'KVSCOPE_TOKENS', default: '(none)', meaning: 'comma-separated name:secret pairs that clients authenticate with' },
+  { name: 'KVSCOPE_DEVICE_TIMEOUT_SECONDS', default: '60', meaning: 'how long a run waits for a worker that offers its device' },
+  { name: 'KVSCOPE_RUN_TIMEOUT_SECONDS', default: '3600', meaning: 'how long one attempt at a run may take' },
+  { name: 'KVSCOPE_QUEUE_LOCK_SECONDS', default: '15', meaning: "how long a silent worker keeps a queue's job" },
+  { name: 'KVSCOPE_QUEUE_CHECK_SECONDS', default: '10', meaning: 'how often the queue looks for jobs of silent workers' },
+  { name: 'KVSCOPE_SWEEP_SECONDS', default: '5', meaning: 'how often lost messages, dead workers and left-over rows are looked for' },
+  { name: 'KVSCOPE_HEARTBEAT_SECONDS', default: '2', meaning: 'how often a worker says that it lives' },
+  { name: 'KVSCOPE_LOG_LEVEL', default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent' },
+  { name: 'NO_COLOR', default: '(unset)', meaning: 'set to anything: no colours in a terminal' },
+] as const satisfies readonly ConfigVariable[]
+
+const seconds = (fallback: number) => z.coerce.number().positive().default(fallback).transform((value) => value * 1000)
+const list = (separator: string) =>
+  z.string().transform((text) => text.split(separator).map((part) => part.trim()).filter(Boolean))
+const pathSeparator = process.platform === 'win32' ? ';' : ':'
+
+const token = z.string().transform((text, context): Token => {
+  const colon = text.indexOf(':')
+  const secret = text.slice(colon + 1)
+  if (colon < 1 || secret.length < 16) {
+    context.addIssue({ code: 'custom', message: 'each is name:secret, the secret at least 16 characters long' })
+  }
+  return { name: text.slice(0, colon), secret }
+})
+
+const environment = z.object({
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(4000),
+  KVSCOPE_HOST: z.string().default('127.0.0.1'),
+  KVSCOPE_ALLOWED_HOSTS: list(',').default([]),
+  KVSCOPE_DATA_DIR: z.string().default('.kvscope'),
+  KVSCOPE_MODEL_ROOTS: list(pathSeparator).default(['models']),
+  KVSCOPE_TOKENS: list(',').pipe(z.array(token)).default([]),
+  KVSCOPE_DEVICE_TIMEOUT_SECONDS: seconds(60),
+  KVSCOPE_RUN_TIMEOUT_SECONDS: seconds(3600),
+  KVSCOPE_QUEUE_LOCK_SECONDS: seconds(15),
+  KVSCOPE_QUEUE_CHECK_SECONDS: seconds(10),
+  KVSCOPE_SWEEP_SECONDS: seconds(5),
+  KVSCOPE_HEARTBEAT_SECONDS: seconds(2),
+  KVSCOPE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  NO_COLOR: z.string().optional(),
+})
+
+/**
+ * Reads the environment once into a frozen Config. An empty variable counts as unset.
+ * @throws AppError VALIDATION_FAILED naming the variable; secrets are never repeated
+ */
+export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = environment.safeParse(given)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const name = String(issue?.path[0] ?? 'environment')
+    throw new AppError('VALIDATION_FAILED', `${name}: ${issue?.message}`, 'See the configuration table in README.md.')
+  }
+  const e = parsed.data
+  return Object.freeze({
+    databaseUrl: e.DATABASE_URL ?? null,
+    redisUrl: e.REDIS_URL ?? null,
+    port: e.PORT,
+    host: e.KVSCOPE_HOST,
+    allowedHosts: e.KVSCOPE_ALLOWED_HOSTS,
+    dataDir: resolve(e.KVSCOPE_DATA_DIR),
+    modelRoots: e.KVSCOPE_MODEL_ROOTS.map((root) => resolve(root)),
+    tokens: e.KVSCOPE_TOKENS,
+    deviceTimeoutMs: e.KVSCOPE_DEVICE_TIMEOUT_SECONDS,
+    runTimeoutMs: e.KVSCOPE_RUN_TIMEOUT_SECONDS,
+    queueLockMs: e.KVSCOPE_QUEUE_LOCK_SECONDS,
+    queueCheckMs: e.KVSCOPE_QUEUE_CHECK_SECONDS,
+    sweepMs: e.KVSCOPE_SWEEP_SECONDS,
+    heartbeatMs: e.KVSCOPE_HEARTBEAT_SECONDS,
+    logLevel: e.KVSCOPE_LOG_LEVEL,
+    colour: e.NO_COLOR === undefined,
+  })
+}

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import canonicalize from 'canonicalize'
+import { z } from 'zod'
+import { AppError } from '../errors.ts'
+import { devices } from './glossary.ts'
+
+/** Limits that a spec alone decides; what needs a tokenizer or a machine is checked by the child. */
+export const specLimits = {
+  subjects: 16,
+  tests: 32,
+  blocks: 1000,
+  promptBytes: 65_536,
+  tokens: 1_048_576,
+  batch: 64,
+  threads: 256,
+  maxSeconds: 86_400,
+  labels: 32,
+  labelLength: 256,
+  noteLength: 10_000,
+  nameLength: 200,
+} as const
+
+const count = (most: number) => z.int().min(0).max(most)
+const seed = z.int().min(0).max(0xffff_ffff)
+
+const localSource = z.strictObject({ local: z.strictObject({ path: z.string().min(1).max(4096) }) })
+const syntheticSource = z.strictObject({
+  synthetic: z.strictObject({
+    preset: z.string().min(1).max(100),
+    seed: seed.default(0),
+    overrides: z.record(z.string(), z.json()).nullable().default(null),
+  }),
+})
+const configSource = z.strictObject({ config: z.record(z.string(), z.json()) })
+
+/** Where a model comes from. `config` describes sizes only: it can be looked at, never run. */
+export const modelSource = z.union([localSource, syntheticSource, configSource])
+export type ModelSource = z.infer<typeof modelSource>
+export type RunnableSource = z.infer<typeof localSource> | z.infer<typeof syntheticSource>
+
+export const convertSpec = z.strictObject({
+  kvHeads: z.int().min(1).max(4096),
+  method: z.enum(['MEAN', 'FIRST']).default('MEAN'),
+})
+export type ConvertSpec = z.infer<typeof convertSpec>
+
+export const subjectSpec = z.strictObject({
+  source: z.union([localSource, syntheticSource], {
+    error: 'a subject needs a source that can be run: local or synthetic',
+  }),
+  /** Unique in a run; submit fills in the model's name, with "-kv4" when converted. */
+  name: z.string().min(1).max(specLimits.nameLength).nullable().default(null),
+  convert: convertSpec.nullable().default(null),
+  device: z.enum(devices).default('CPU'),
+  /** Threads of the runtime inside one operator; null: one for each physical core. */
+  threads: z.int().min(1).max(specLimits.threads).nullable().default(null),
+})
+export type SubjectSpec = z.infer<typeof subjectSpec>
+
+/** One test in llama-bench's words; tokens are counted for each sequence of the batch. */
+export const benchmarkTest = z
+  .strictObject({
+    promptTokens: count(specLimits.tokens).default(0),
+    generatedTokens: count(specLimits.tokens).default(0),
+    depth: count(specLimits.tokens).default(0),
+    batch: z.int().min(1).max(specLimits.batch).default(1),
+  })
+  .refine((test) => test.promptTokens + test.generatedTokens > 0, {
+    error: 'a test needs promptTokens or generatedTokens: with neither there is nothing to time',
+  })
+export type BenchmarkTest = z.infer<typeof benchmarkTest>
+
+export const benchmarkSpec = z.strictObject({
+  kind: z.literal('BENCHMARK'),
+  version: z.literal(1),
+  subjects: z.array(subjectSpec).min(1).max(specLimits.subjects),
+  /** Text of the cold and the forward phase; null: neither is measured. */
+  prompt: z
+    .string()
+    .min(1)
+    .refine((text) => Buffer.byteLength(text) <= specLimits.promptBytes, {
+      error: `a prompt holds at most ${specLimits.promptBytes} bytes of UTF-8`,
+    })
+    .nullable()
+    .default(null),
+  tests: z.array(benchmarkTest).max(specLimits.tests).default([]),
+  blocks: z.int().min(1).max(specLimits.blocks).default(10),
+  /** Bound on the measuring of each test, in seconds; blocks end early when it is spent. Null: only `blocks` decides. */
+  maxSeconds: z.number().positive().max(specLimits.maxSeconds).nullable().default(null),
+  seed: seed.default(0),
+})
+export type BenchmarkSpec = z.infer<typeof benchmarkSpec>
+export type BenchmarkSpecInput = z.input<typeof benchmarkSpec>
+
+/** Every kind's spec; a new kind joins the union and gets a version of its own. */
+export const runSpec = z.discriminatedUnion('kind', [benchmarkSpec])
+export type RunSpec = z.infer<typeof runSpec>
+
+/**
+ * Parses what a client or the database says a run should do.
+ * @throws AppError VALIDATION_FAILED naming the first field that does not fit
+ */
+export function parseSpec(input: unknown): RunSpec {
+  const parsed = runSpec.safeParse(input)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const where = issue?.path.join('.') || 'spec'
+  throw new AppError('VALIDATION_FAILED', `${where}: ${issue?.message ?? 'does not fit'}`, 'Mend that field and send again.')
+}
+
+/** The spec as canonical JSON (RFC 8785): equal specs give equal text, whatever the order of their keys. */
+export function canonicalSpec(spec: RunSpec): string {
+  return canonicalize(spec) ?? ''
+}
+
+/** sha256 of the canonical spec, hexadecimal. */
+export function specHash(spec: RunSpec): string {
+  return createHash('sha256').update(canonicalSpec(spec)).digest('hex')
+}
+
+/** `pp512`, `tg128`, `pp512+tg128`, each with ` @ d4096` at depth and ` x4` for a batch. */
+export function testName(test: BenchmarkTest): string {
+  const parts = [test.promptTokens && `pp${test.promptTokens}`, test.generatedTokens && `tg${test.generatedTokens}`]
+  const depth = test.depth > 0 ? ` @ d${test.depth}` : ''
+  return parts.filter(Boolean).join('+') + depth + (test.batch > 1 ? ` x${test.batch}` : '')
+}
