@@ -120,3 +120,12 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     colour: e.NO_COLOR === undefined,
   })
 }
+
+/** Variables that a child process needs to start, find its libraries and its accelerator; none of them is a secret. */
+const childVariables =
+  /^(PATH|HOME|USERPROFILE|TMPDIR|TEMP|TMP|SYSTEMROOT|LANG|LC_ALL|TZ|NODE_OPTIONS|(DY)?LD_LIBRARY_PATH|((CUDA|NVIDIA|VK|ORT|OMP|MESA|DAWN|LVP|GALLIUM|XDG)_\w+))$/i
+
+/** The part of the environment that is passed to a process that runs models: enough to start, nothing secret. */
+export function readChildEnvironment(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(source).filter(([name]) => childVariables.test(name)))
+}

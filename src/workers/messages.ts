@@ -1,0 +1,65 @@
+import type { ErrorRecord } from '../errors.ts'
+import type { Phase, Warning } from '../jobs/glossary.ts'
+import type { RunSpec } from '../jobs/spec.ts'
+
+/**
+ * What a worker and the child of one execution say to each other. Every message is plain and structured-clonable.
+ * The child knows no database and the parent no model, so these types belong to neither side.
+ */
+
+/** The one message from parent to child. */
+export interface StartMessage {
+  type: 'start'
+  spec: RunSpec
+  dataDir: string
+  modelRoots: readonly string[]
+}
+
+/** What is known of a subject once its weights have been opened. */
+export interface OpenedSubject {
+  index: number
+  dtype: string
+  computeDtype: string
+  fingerprint: string
+}
+
+/** The raw samples of one subject, phase and test: milliseconds of whole trials, sizes in bytes. */
+export interface MeasuredSeries {
+  subjectIndex: number
+  phase: Phase
+  test: string
+  promptTokens: number
+  generatedTokens: number
+  depth: number
+  batch: number
+  samples: number[]
+  kvCacheBytes: number | null
+  kvCacheBytesPredicted: number | null
+  kvCacheBytesAllocated: number | null
+  peakMemoryBytes: number | null
+  warnings: Warning[]
+}
+
+/** The end of an execution that succeeded. */
+export interface Outcome {
+  /** `Environment` of the public schema, as plain JSON */
+  environment: object
+  warnings: Warning[]
+  /** milliseconds per token of the key figure; null where the spec asks for none */
+  keyFigure: number | null
+}
+
+/** Messages from child to parent, in the order of the work; `outcome` or `failed` is the last. None during a timed trial. */
+export type ChildMessage =
+  | { type: 'progress'; fraction: number; message: string }
+  | { type: 'subjects'; rows: OpenedSubject[] }
+  | { type: 'series'; rows: MeasuredSeries[] }
+  | { type: 'outcome'; outcome: Outcome }
+  | { type: 'failed'; error: ErrorRecord }
+
+/** Where the work of a child goes; a job kind calls it between trials only. */
+export interface ChildSink {
+  progress(fraction: number, message: string): void
+  subjects(rows: OpenedSubject[]): void
+  series(rows: MeasuredSeries[]): void
+}
