@@ -1,0 +1,116 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { AppError } from '../errors.ts'
+import { createGraph, type GraphBuilder } from '../onnx/graph.ts'
+import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
+import { concat, lastOf, sizeOf } from '../onnx/ops.ts'
+import type { ExecutionProvider } from '../onnx/session.ts'
+import { type Attend, type AttentionStep, attend } from './attention.ts'
+import type { ModelBuilder, ModelFamily } from './family.ts'
+import type { CacheSlot } from './kv-cache.ts'
+import { openWeights } from './weights.ts'
+
+export interface DecoderOptions {
+  provider: ExecutionProvider
+  /** of which positions the logits are computed */
+  logits: 'last' | 'all'
+  /** whether the graph returns every layer's attention probabilities */
+  attention: boolean
+  /** the attention block; another one is for experiments with it */
+  attend?: Attend
+}
+
+/** A model as one graph, which serves a prompt whole, a prompt in chunks, and single tokens alike. */
+export interface Decoder {
+  model: EncodedModel
+  /** a key and a value for every layer, in that order */
+  slots: CacheSlot[]
+  /** outputs with the probabilities of every layer, [B, H, S, P + S]; empty unless asked for */
+  attentionOutputs: string[]
+}
+
+/** Names of the graph's inputs and outputs beside those of the cache. B batch, S new tokens, P cached rows. */
+export const inputNames = {
+  tokens: 'input_ids', // [B, S] int64
+  positions: 'position_ids', // [S] int64
+  cachedMask: 'cached_mask', // [1, 1, 1, P]
+  causalMask: 'causal_mask', // [S, S]
+} as const
+export const logitsName = 'logits' // [B, 1 or S, vocabulary]
+
+/**
+ * Builds the graph of a checkpoint.
+ * @throws AppError CHECKPOINT_INVALID for a tensor that is missing, of another shape, or that no part of the graph reads
+ */
+export function buildDecoder(
+  family: ModelFamily,
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  options: DecoderOptions,
+): Decoder {
+  const graph = createGraph({ fusedMatMul: options.provider === 'cpu' || options.provider === 'cuda' })
+  const weights = openWeights(graph, checkpoint)
+  const slots: CacheSlot[] = []
+  const attentionOutputs: string[] = []
+  const tokens = graph.input(inputNames.tokens, 'int64', ['B', 'S'])
+  const positions = graph.input(inputNames.positions, 'int64', ['S'])
+  const step = attentionStep(graph)
+
+  const model: ModelBuilder = {
+    config,
+    graph,
+    tokens,
+    positions,
+    weight: weights.take,
+    holds: (name) => checkpoint.tensors.has(name),
+    attend(g, layer, spec, { query, key, value }) {
+      const cache = (part: string, width: number) => {
+        const slot = {
+          input: `past/layers.${layer}/${part}`,
+          output: `present/layers.${layer}/${part}`,
+          heads: spec.kvHeads,
+          width,
+        }
+        slots.push(slot)
+        return { slot, cached: graph.input(slot.input, 'float32', ['B', spec.kvHeads, 'P', width]) }
+      }
+      const keys = cache('key', spec.keyDim)
+      const values = cache('value', spec.valueDim)
+      const inputs = { query, key, value, cachedKey: keys.cached, cachedValue: values.cached }
+      const { context, probabilities } = (options.attend ?? attend)(g, spec, inputs, step)
+      graph.output(keys.slot.output, key, 'float32', ['B', spec.kvHeads, 'S', spec.keyDim])
+      graph.output(values.slot.output, value, 'float32', ['B', spec.kvHeads, 'S', spec.valueDim])
+      if (options.attention) {
+        const name = `attention/layers.${layer}`
+        graph.output(name, probabilities, 'float32', ['B', spec.heads, 'S', 'T'])
+        attentionOutputs.push(name)
+      }
+      return context
+    },
+  }
+
+  const hidden = family.hidden(model)
+  const wanted = options.logits === 'last' ? lastOf(graph.at('last'), hidden, 1) : hidden
+  const logits = family.logits(model, wanted)
+  graph.output(logitsName, logits, 'float32', ['B', options.logits === 'last' ? 1 : 'S', config.vocabularySize])
+
+  const [stranger] = weights.left(family.unneeded)
+  if (stranger !== undefined) {
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${checkpoint.directory} holds ${stranger}, which no part of a ${config.family} model reads`,
+      'Check that config.json belongs to these weights; running without it would give wrong numbers.',
+    )
+  }
+  return { model: encodeModel(graph.finish()), slots, attentionOutputs }
+}
+
+function attentionStep(graph: GraphBuilder): AttentionStep {
+  const cachedMask = graph.input(inputNames.cachedMask, 'float32', [1, 1, 1, 'P'])
+  const causalMask = graph.input(inputNames.causalMask, 'float32', ['S', 'S'])
+  const g = graph.at('sizes')
+  const batch = sizeOf(g.at('batch'), { name: inputNames.tokens }, 0)
+  const tokens = sizeOf(g.at('tokens'), { name: inputNames.tokens }, 1)
+  const cached = sizeOf(g.at('cached'), cachedMask, 3)
+  return { sizes: { batch, tokens, cached, parts: concat(g, [cached, tokens], 0) }, cachedMask, causalMask }
+}

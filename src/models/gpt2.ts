@@ -1,0 +1,77 @@
+import type { GraphBuilder, Value } from '../onnx/graph.ts'
+import { add, split } from '../onnx/ops.ts'
+import { mergeHeads, splitHeads } from './attention.ts'
+import { kvHeadsOf, requireNeutral } from './config-fields.ts'
+import { embed, languageModelHead } from './embedding.ts'
+import type { ModelBuilder, ModelFamily } from './family.ts'
+import { conv1d } from './linear.ts'
+import { findActivation, mlp } from './mlp.ts'
+import { layerNorm } from './norm.ts'
+
+/** GPT-2 (Radford et al. 2019): learned positions, layer norms before attention and MLP, one fused projection. */
+export const gpt2: ModelFamily = {
+  family: 'gpt2',
+
+  check(config) {
+    findActivation(config.activation)
+    for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
+    requireNeutral(config, {
+      scale_attn_weights: [true],
+      scale_attn_by_inverse_layer_idx: [false],
+      add_cross_attention: [false],
+      quantization_config: [],
+    })
+  },
+
+  // The causal mask of early exports: triangles of ones, and the -10000 they masked with.
+  unneeded: [/^h\.\d+\.attn\.(bias|masked_bias)$/, /^lm_head\.weight$/],
+
+  hidden(model) {
+    const { config, graph } = model
+    const g = graph.at('model')
+    const words = embed(model, g.at('wte'), model.tokens, 'wte.weight', config.vocabularySize) // [B, S, hidden]
+    const places = embed(model, g.at('wpe'), model.positions, 'wpe.weight', config.contextLength) // [S, hidden]
+    let x = add(g, words, places)
+    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer)
+    return x
+  },
+
+  logits(model, hidden) {
+    const normed = layerNorm(model, model.graph.at('model').at('ln_f'), hidden, 'ln_f')
+    return languageModelHead(model, model.graph.at('lm_head'), normed, 'wte.weight', 'lm_head.weight')
+  },
+}
+
+function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number): Value {
+  const name = `h.${layer}`
+  const normed = layerNorm(model, g.at('ln_1'), x, `${name}.ln_1`)
+  const attended = add(g.at('attn'), x, attention(model, g.at('attn'), normed, layer))
+  return add(
+    g.at('mlp'),
+    attended,
+    mlp(model, g.at('mlp'), layerNorm(model, g.at('ln_2'), attended, `${name}.ln_2`), `${name}.mlp`),
+  )
+}
+
+/** c_attn's columns are queries | keys | values; with fewer K/V heads than heads the last two are narrower. */
+function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number): Value {
+  const { hiddenSize, heads, headDim } = model.config
+  const kvHeads = kvHeadsOf(model.config, layer)
+  const [queries, keys] = [heads * headDim, kvHeads * headDim]
+  const name = `h.${layer}.attn`
+  const fused = conv1d(model, g.at('c_attn'), x, `${name}.c_attn`, { inputs: hiddenSize, outputs: queries + 2 * keys })
+  const [q, k, v] = split(g.at('c_attn'), fused, g.integers([queries, keys, keys]), 3)
+  if (!q || !k || !v) throw new Error('Split returned fewer than three parts')
+  const context = model.attend(
+    g,
+    layer,
+    { heads, kvHeads, keyDim: headDim, valueDim: headDim, scale: 1 / Math.sqrt(headDim) },
+    {
+      query: splitHeads(g.at('q'), q, heads, headDim), // [B, H, S, d]
+      key: splitHeads(g.at('k'), k, kvHeads, headDim), // [B, KV, S, d]
+      value: splitHeads(g.at('v'), v, kvHeads, headDim), // [B, KV, S, d]
+    },
+  ) // [B, H, S, d]
+  const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
+  return conv1d(model, g.at('c_proj'), merged, `${name}.c_proj`, { inputs: queries, outputs: hiddenSize })
+}

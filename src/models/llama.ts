@@ -1,0 +1,104 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
+import type { GraphBuilder, Value } from '../onnx/graph.ts'
+import { add } from '../onnx/ops.ts'
+import { mergeHeads, splitHeads } from './attention.ts'
+import { flag, kvHeadsOf, refuse, requireNeutral } from './config-fields.ts'
+import { embed, languageModelHead } from './embedding.ts'
+import type { ModelBuilder, ModelFamily } from './family.ts'
+import { linear } from './linear.ts'
+import { findActivation, gatedMlp } from './mlp.ts'
+import { rmsNorm } from './norm.ts'
+import { type RotaryTable, rotaryTable, rotate } from './rope.ts'
+
+/** Llama (Touvron et al. 2023): RMS norms, rotary positions, SwiGLU, grouped K/V heads, separate projections. */
+export const llama: ModelFamily = {
+  family: 'llama',
+
+  check(config) {
+    findActivation(config.activation)
+    for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
+    flag(config, 'attention_bias', false)
+    flag(config, 'mlp_bias', false)
+    requirePlainRope(config)
+    requireNeutral(config, {
+      sliding_window: [],
+      use_sliding_window: [false],
+      partial_rotary_factor: [1],
+      rope_interleaved: [false],
+      quantization_config: [],
+      attn_logit_softcapping: [],
+      final_logit_softcapping: [],
+    })
+  },
+
+  // The table of rotary frequencies that early exports saved.
+  unneeded: [/\.rotary_emb\.inv_freq$/, /^lm_head\.weight$/],
+
+  hidden(model) {
+    const { config, graph } = model
+    const g = graph.at('model')
+    const table = rotaryTable(g.at('rotary'), model.positions, config.headDim, ropeTheta(config))
+    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
+    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
+    return x // [B, S, hidden]
+  },
+
+  logits(model, hidden) {
+    const normed = rmsNorm(model, model.graph.at('model').at('norm'), hidden, 'model.norm')
+    return languageModelHead(model, model.graph.at('lm_head'), normed, 'model.embed_tokens.weight', 'lm_head.weight')
+  },
+}
+
+function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
+  const name = `model.layers.${layer}`
+  const normed = rmsNorm(model, g.at('input_layernorm'), x, `${name}.input_layernorm`)
+  const attended = add(g.at('attn'), x, attention(model, g.at('attn'), normed, layer, table))
+  const again = rmsNorm(model, g.at('post_attention_layernorm'), attended, `${name}.post_attention_layernorm`)
+  const bias = flag(model.config, 'mlp_bias', false)
+  return add(g.at('mlp'), attended, gatedMlp(model, g.at('mlp'), again, `${name}.mlp`, bias))
+}
+
+function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
+  const { hiddenSize, heads, headDim } = model.config
+  const kvHeads = kvHeadsOf(model.config, layer)
+  const bias = flag(model.config, 'attention_bias', false)
+  const name = `model.layers.${layer}.self_attn`
+  const project = (part: string, count: number) =>
+    splitHeads(
+      g.at(part),
+      linear(model, g.at(part), x, `${name}.${part}`, { inputs: hiddenSize, outputs: count * headDim, bias }),
+      count,
+      headDim,
+    )
+  const context = model.attend(
+    g,
+    layer,
+    { heads, kvHeads, keyDim: headDim, valueDim: headDim, scale: 1 / Math.sqrt(headDim) },
+    {
+      query: rotate(g.at('q_rotary'), project('q_proj', heads), table, headDim), // [B, H, S, d]
+      key: rotate(g.at('k_rotary'), project('k_proj', kvHeads), table, headDim), // [B, KV, S, d], cached rotated
+      value: project('v_proj', kvHeads), // [B, KV, S, d]
+    },
+  ) // [B, H, S, d]
+  const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
+  return linear(model, g.at('o_proj'), merged, `${name}.o_proj`, { inputs: heads * headDim, outputs: hiddenSize, bias })
+}
+
+function ropeTheta(config: ModelConfig): number {
+  return config.ropeTheta ?? refuse(config, 'rope_theta', null)
+}
+
+/** rope_scaling of transformers 4, rope_parameters of transformers 5: both may only say "default". */
+function requirePlainRope(config: ModelConfig): void {
+  const theta = ropeTheta(config)
+  for (const field of ['rope_scaling', 'rope_parameters']) {
+    const value = config.raw[field]
+    if (value === undefined || value === null) continue
+    if (typeof value !== 'object') refuse(config, field, value)
+    for (const [key, entry] of Object.entries(value)) {
+      const plain =
+        key === 'rope_type' || key === 'type' ? entry === 'default' : key === 'rope_theta' && entry === theta
+      if (!plain) refuse(config, `${field}.${key}`, entry)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { AppError } from '../errors.ts'
+import type { GraphBuilder, Value } from '../onnx/graph.ts'
+import { gelu, multiply, relu, silu } from '../onnx/ops.ts'
+import type { ModelBuilder } from './family.ts'
+import { conv1d, linear } from './linear.ts'
+
+/** Activations in config.json's spelling. gelu_new is the tanh form of GELU (Hendrycks and Gimpel 2016). */
+const activations: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
+  gelu: (g, x) => gelu(g, x, 'none'),
+  gelu_new: (g, x) => gelu(g, x, 'tanh'),
+  gelu_pytorch_tanh: (g, x) => gelu(g, x, 'tanh'),
+  relu,
+  silu,
+  swish: silu,
+}
+
+/** @throws AppError CONFIG_UNSUPPORTED */
+export function findActivation(name: string): (g: GraphBuilder, x: Value) => Value {
+  const activation = Object.hasOwn(activations, name) ? activations[name] : undefined
+  if (activation) return activation
+  throw new AppError(
+    'CONFIG_UNSUPPORTED',
+    `the activation ${JSON.stringify(name)} is not one that kvscope computes`,
+    `It computes ${Object.keys(activations).join(', ')}.`,
+  )
+}
+
+/** GPT-2's MLP: up to the intermediate size, activation, down. x: [B, S, hiddenSize] -> the same */
+export function mlp(model: ModelBuilder, g: GraphBuilder, x: Value, name: string): Value {
+  const { hiddenSize, intermediateSize, activation } = model.config
+  const up = conv1d(model, g.at('c_fc'), x, `${name}.c_fc`, { inputs: hiddenSize, outputs: intermediateSize })
+  const activated = findActivation(activation)(g, up) // [B, S, intermediateSize]
+  return conv1d(model, g.at('c_proj'), activated, `${name}.c_proj`, { inputs: intermediateSize, outputs: hiddenSize })
+}
+
+/** down(activation(gate(x)) * up(x)), SwiGLU where the activation is silu (Shazeer 2020, eq. 6). x: [B, S, hiddenSize] */
+export function gatedMlp(model: ModelBuilder, g: GraphBuilder, x: Value, name: string, bias: boolean): Value {
+  const { hiddenSize, intermediateSize, activation } = model.config
+  const widen = { inputs: hiddenSize, outputs: intermediateSize, bias }
+  const gate = linear(model, g.at('gate_proj'), x, `${name}.gate_proj`, widen) // [B, S, intermediateSize]
+  const up = linear(model, g.at('up_proj'), x, `${name}.up_proj`, widen)
+  const gated = multiply(g, findActivation(activation)(g, gate), up)
+  const narrow = { inputs: intermediateSize, outputs: hiddenSize, bias }
+  return linear(model, g.at('down_proj'), gated, `${name}.down_proj`, narrow)
+}

@@ -1,0 +1,28 @@
+import type { GraphBuilder, Value } from '../onnx/graph.ts'
+import { add, cast, concat, cosine, multiply, negate, reshape, sine, split } from '../onnx/ops.ts'
+
+/** Cosines and sines of one step's rotary angles, [S, d] each: the same for every layer, head and sequence. */
+export interface RotaryTable {
+  cos: Value
+  sin: Value
+}
+
+/**
+ * angle[s, i] = position[s] * theta^(-2i / d), i = 0..d/2-1, given twice side by side (Su et al. 2021, eq. 15, in the
+ * rotate_half order of Hugging Face checkpoints). Computed in float32, as transformers does.
+ */
+export function rotaryTable(g: GraphBuilder, positions: Value, headDim: number, theta: number): RotaryTable {
+  const frequencies = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim))
+  const column = reshape(g, cast(g, positions, 'float32'), [-1, 1]) // [S, 1]
+  const angles = multiply(g, column, g.floats(frequencies, [1, headDim / 2])) // [S, d/2]
+  const both = concat(g, [angles, angles], -1) // [S, d]
+  return { cos: cosine(g, both), sin: sine(g, both) }
+}
+
+/** x cos + rotate_half(x) sin, where rotate_half swaps the halves of a head and negates the new first. x: [B, n, S, d] */
+export function rotate(g: GraphBuilder, x: Value, table: RotaryTable, headDim: number): Value {
+  const [first, second] = split(g, x, g.integers([headDim / 2, headDim / 2]), 2)
+  if (!first || !second) throw new Error('Split returned fewer than two parts')
+  const rotated = concat(g, [negate(g, second), first], -1) // [B, n, S, d]
+  return add(g, multiply(g, x, table.cos), multiply(g, rotated, table.sin))
+}

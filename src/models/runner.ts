@@ -1,0 +1,164 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { AppError } from '../errors.ts'
+import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
+import { buildDecoder, type Decoder, inputNames, logitsName } from './decoder.ts'
+import { createKvCache, hidden, type KvCache } from './kv-cache.ts'
+import { findFamily } from './registry.ts'
+
+export interface RunnerOptions {
+  provider: ExecutionProvider
+  /** Threads inside one operator; null: one for each physical core. */
+  threads: number | null
+  /** Of which positions logits are computed: the last (the default; all that generating needs) or all. */
+  logits?: 'last' | 'all'
+  /** Whether a step returns the attention probabilities of every layer. */
+  attention?: boolean
+}
+
+/** What one step computed. */
+export interface Logits {
+  /** row-major [batch, positions, vocabulary], before any softmax */
+  data: Float32Array
+  /** batch, positions (1 unless all were asked for), vocabulary */
+  dims: readonly [number, number, number]
+  /** one a layer, [batch, heads, new tokens, cached + new tokens], if asked for */
+  attention: AttentionProbabilities[]
+}
+
+export interface AttentionProbabilities {
+  data: Float32Array
+  dims: readonly [number, number, number, number]
+}
+
+export interface RunnableModel {
+  readonly config: ModelConfig
+  /** An empty cache for sequences of equal length. */
+  createCache(batch?: number): KvCache
+  /**
+   * Runs new tokens, [batch][tokens] of equal lengths, after those that the cache holds, and adds theirs to it.
+   * @throws AppError CONTEXT_EXCEEDED, VALIDATION_FAILED, OUT_OF_MEMORY
+   */
+  forward(tokens: readonly (readonly number[])[], cache: KvCache): Promise<Logits>
+  close(): Promise<void>
+}
+
+/**
+ * Loads a checkpoint into the runtime. No weight is copied in JavaScript; the runtime reads the files itself.
+ * @throws AppError CONFIG_UNSUPPORTED, CHECKPOINT_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY
+ */
+export async function loadModel(
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  options: RunnerOptions,
+): Promise<RunnableModel> {
+  const family = findFamily(config)
+  const { provider, logits = 'last', attention = false } = options
+  return openDecoder(buildDecoder(family, checkpoint, config, { provider, logits, attention }), config, options)
+}
+
+/** Loads a graph that `buildDecoder` made. */
+export async function openDecoder(
+  decoder: Decoder,
+  config: ModelConfig,
+  { provider, threads }: Pick<RunnerOptions, 'provider' | 'threads'>,
+): Promise<RunnableModel> {
+  const session = await openSession(decoder.model.bytes, { files: decoder.model.files, provider, threads })
+  const outputs = [logitsName, ...decoder.slots.map((slot) => slot.output), ...decoder.attentionOutputs]
+  let causal = causalMask(1)
+
+  return {
+    config,
+    createCache: (batch = 1) => createKvCache(decoder.slots, batch),
+    async forward(tokens, cache) {
+      const count = checkTokens(tokens, cache, config)
+      if (causal.dims[0] !== count) causal = causalMask(count)
+      const past = cache.length
+      const { tensors, mask } = cache.feeds()
+      const results = await session.run(
+        {
+          ...tensors,
+          [inputNames.tokens]: integers(tokens.flat(), [tokens.length, count]),
+          [inputNames.positions]: integers(
+            Array.from({ length: count }, (_, index) => past + index),
+            [count],
+          ),
+          [inputNames.cachedMask]: mask,
+          [inputNames.causalMask]: causal,
+        },
+        outputs,
+      )
+      cache.append(results, count)
+      const { data, dims } = floats(results, logitsName)
+      const [batch = 0, positions = 0, vocabulary = 0] = dims
+      return {
+        data,
+        dims: [batch, positions, vocabulary],
+        attention: decoder.attentionOutputs.map((name) => withoutSpareRows(floats(results, name), past)),
+      }
+    },
+    close: () => session.close(),
+  }
+}
+
+/** Returns the number of tokens of each sequence. */
+function checkTokens(tokens: readonly (readonly number[])[], cache: KvCache, config: ModelConfig): number {
+  const count = tokens[0]?.length ?? 0
+  if (tokens.length !== cache.batch || count === 0 || tokens.some((sequence) => sequence.length !== count)) {
+    throw new AppError(
+      'VALIDATION_FAILED',
+      `sequences of ${tokens.map((sequence) => sequence.length).join(', ') || 'no'} tokens for a cache of batch ${cache.batch}`,
+      'Give every sequence of the batch the same number of tokens, at least one.',
+    )
+  }
+  const stranger = tokens.flat().find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabularySize)
+  if (stranger !== undefined) {
+    throw new AppError(
+      'VALIDATION_FAILED',
+      `token id ${stranger} is not one of the vocabulary's ${config.vocabularySize}`,
+      "Encode the text with the model's own tokenizer.",
+    )
+  }
+  if (cache.length + count > config.contextLength) {
+    throw new AppError(
+      'CONTEXT_EXCEEDED',
+      `${cache.length} cached and ${count} new tokens: ${config.name} has ${config.contextLength} positions`,
+      'Take fewer tokens or a model with a longer context.',
+    )
+  }
+  return count
+}
+
+/** [S, S]: 0 where a token may look (itself and earlier), hugely negative where it may not. */
+function causalMask(count: number): Tensor {
+  const data = new Float32Array(count * count)
+  for (let query = 0; query < count; query++) data.fill(hidden, query * count + query + 1, (query + 1) * count)
+  return { type: 'float32', data, dims: [count, count] }
+}
+
+function integers(values: readonly number[], dims: readonly number[]): Tensor {
+  return { type: 'int64', data: BigInt64Array.from(values, (value) => BigInt(value)), dims }
+}
+
+function floats(results: Readonly<Record<string, Tensor>>, name: string): Extract<Tensor, { type: 'float32' }> {
+  const tensor = results[name]
+  if (tensor?.type !== 'float32') throw new AppError('INTERNAL', `the graph returned no float32 tensor ${name}`)
+  return tensor
+}
+
+/** Cuts the columns of spare cache rows out of probabilities: [B, H, S, spare rows included] -> [B, H, S, past + S]. */
+function withoutSpareRows(
+  { data, dims }: { data: Float32Array; dims: readonly number[] },
+  past: number,
+): AttentionProbabilities {
+  const [batch = 0, heads = 0, queries = 0, columns = 0] = dims
+  const kept = past + queries
+  if (columns === kept) return { data, dims: [batch, heads, queries, columns] }
+  const cut = new Float32Array(batch * heads * queries * kept)
+  for (let row = 0; row < batch * heads * queries; row++) {
+    const from = row * columns
+    cut.set(data.subarray(from, from + past), row * kept)
+    cut.set(data.subarray(from + columns - queries, from + columns), row * kept + past)
+  }
+  return { data: cut, dims: [batch, heads, queries, kept] }
+}

@@ -1,0 +1,113 @@
+import type { ElementType, GraphBuilder, Value } from './graph.ts'
+
+/** Operators of onnxruntime's own. */
+const contributed = 'com.microsoft'
+
+/** One past any dimension: ONNX's way to say "to the end". */
+const end = Number.MAX_SAFE_INTEGER
+
+export function matMul(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('MatMul', [a, b])
+}
+
+/**
+ * scale * a x transpose(b): weights as torch's Linear stores them, [out, in], and queries against keys, with no
+ * transposed copy. The one place where providers differ: where FusedMatMul is missing (WebGPU, CoreML, DirectML) a
+ * Transpose goes before a plain MatMul; for weights the runtime folds it into a copy at load.
+ */
+export function matMulTransposed(g: GraphBuilder, a: Value, b: Value, rank: number, scale = 1): Value {
+  if (g.options.fusedMatMul) {
+    return g.node('FusedMatMul', [a, b], { domain: contributed, attributes: { transB: 1, alpha: { float: scale } } })
+  }
+  const axes = Array.from({ length: rank }, (_, axis) => axis)
+  const swapped = g.node('Transpose', [b], { attributes: { perm: [...axes.slice(0, -2), rank - 1, rank - 2] } })
+  const product = matMul(g, a, swapped)
+  return scale === 1 ? product : multiply(g, product, g.floats([scale]))
+}
+
+export function add(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Add', [a, b])
+}
+
+export function multiply(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Mul', [a, b])
+}
+
+export function negate(g: GraphBuilder, a: Value): Value {
+  return g.node('Neg', [a])
+}
+
+export function cosine(g: GraphBuilder, a: Value): Value {
+  return g.node('Cos', [a])
+}
+
+export function sine(g: GraphBuilder, a: Value): Value {
+  return g.node('Sin', [a])
+}
+
+/** Rows of `table` by index. */
+export function gather(g: GraphBuilder, table: Value, indices: Value, axis = 0): Value {
+  return g.node('Gather', [table, indices], { attributes: { axis } })
+}
+
+export function concat(g: GraphBuilder, parts: readonly Value[], axis: number): Value {
+  return g.node('Concat', parts, { attributes: { axis } })
+}
+
+/** Cuts along the last axis into parts of the given sizes. */
+export function split(g: GraphBuilder, value: Value, sizes: Value, parts: number): Value[] {
+  return g.nodeWithOutputs('Split', [value, sizes], parts, { attributes: { axis: -1 } })
+}
+
+/** `shape` holds ONNX's two shorthands: 0 keeps a size, -1 takes what is left (never beside a size of zero). */
+export function reshape(g: GraphBuilder, value: Value, shape: readonly number[] | Value): Value {
+  return g.node('Reshape', [value, 'name' in shape ? shape : g.integers(shape)])
+}
+
+export function transpose(g: GraphBuilder, value: Value, perm: readonly number[]): Value {
+  return g.node('Transpose', [value], { attributes: { perm } })
+}
+
+export function softmax(g: GraphBuilder, value: Value): Value {
+  return g.node('Softmax', [value], { attributes: { axis: -1 } })
+}
+
+export function cast(g: GraphBuilder, value: Value, type: 'float32'): Value {
+  return g.node('Cast', [value], { attributes: { to: castTargets[type] } })
+}
+
+/** TensorProto.DataType, which Cast takes as a number. */
+const castTargets = { float32: 1 } as const satisfies Partial<Record<ElementType, number>>
+
+/** The last entry along `axis`, which stays, with size one. */
+export function lastOf(g: GraphBuilder, value: Value, axis: number): Value {
+  return g.node('Slice', [value, g.integers([-1]), g.integers([end]), g.integers([axis])])
+}
+
+/** One size of a tensor, as a vector of one int64. */
+export function sizeOf(g: GraphBuilder, value: Value, axis: number): Value {
+  return g.node('Shape', [value], { attributes: { start: axis, end: axis + 1 } })
+}
+
+/** (x - mean) / sqrt(variance + epsilon) * weight + bias over the last axis (Ba et al. 2016, eq. 4). */
+export function layerNormalization(g: GraphBuilder, x: Value, weight: Value, bias: Value, epsilon: number): Value {
+  return g.node('LayerNormalization', [x, weight, bias], { attributes: { axis: -1, epsilon: { float: epsilon } } })
+}
+
+/** x / sqrt(mean(x²) + epsilon) * weight over the last axis (Zhang and Sennrich 2019, eq. 4). */
+export function rmsNormalization(g: GraphBuilder, x: Value, weight: Value, epsilon: number): Value {
+  return g.node('RMSNormalization', [x, weight], { attributes: { axis: -1, epsilon: { float: epsilon } } })
+}
+
+export function gelu(g: GraphBuilder, x: Value, approximate: 'none' | 'tanh'): Value {
+  return g.node('Gelu', [x], { attributes: { approximate } })
+}
+
+export function relu(g: GraphBuilder, x: Value): Value {
+  return g.node('Relu', [x])
+}
+
+/** x * sigmoid(x), also called swish. */
+export function silu(g: GraphBuilder, x: Value): Value {
+  return multiply(g, x, g.node('Sigmoid', [x]))
+}
