@@ -13,13 +13,23 @@ export interface TensorEntry {
   length: number
 }
 
+/** A tensor in a dtype that the engine does not read, such as a mask in BOOL or weights in F8_E4M3. */
+export interface UnreadTensor {
+  name: string
+  dtype: string
+  shape: number[]
+  file: string
+}
+
 /** An opened checkpoint: its config and where its tensors lie. No weight has been read. */
 export interface Checkpoint {
   /** absolute path, links resolved */
   directory: string
   config: Record<string, unknown>
   tensors: ReadonlyMap<string, TensorEntry>
-  /** sha256 over config.json and every file's header and length: two checkpoints that differ in layout differ here */
+  /** tensors of other dtypes, by name */
+  unread?: ReadonlyMap<string, UnreadTensor>
+  /** sha256 over config.json, every file's header and samples of every tensor (fingerprint.ts) */
   fingerprint: string
   synthetic: boolean
 }

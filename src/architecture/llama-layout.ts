@@ -1,0 +1,97 @@
+import { everyLayer, headsShape, kindOf } from './attention-shape.ts'
+import type { ConfigWord, KeyTensor } from './family.ts'
+import { type Fields, splitEvenly } from './fields.ts'
+import type { ExpectedTensor, Family, ModelConfig } from './model-config.ts'
+import { readRopeTheta } from './rope.ts'
+import { affine, indices, matrix } from './tensor-list.ts'
+
+/** Reads the config.json that Llama set and its descendants keep; what differs comes as an argument. */
+export function readLlamaLike(fields: Fields, name: string, family: Family, tiedByDefault = false): ModelConfig {
+  const [layers, heads] = [fields.layers('num_hidden_layers'), fields.size('num_attention_heads')]
+  const hiddenSize = fields.size('hidden_size')
+  const headDim = fields.any('head_dim')
+    ? fields.size('head_dim')
+    : splitEvenly(hiddenSize, heads, 'num_attention_heads')
+  const kvHeads = fields.sizeOr(heads, 'num_key_value_heads')
+  return {
+    family,
+    name,
+    layers,
+    hiddenSize,
+    intermediateSize: fields.size('intermediate_size'),
+    heads,
+    headDim,
+    attention: everyLayer(layers, headsShape({ heads, kvHeads, headDim, field: 'num_key_value_heads' })),
+    vocabularySize: fields.size('vocab_size'),
+    contextLength: fields.sizeOr(2048, 'max_position_embeddings'),
+    tiedEmbeddings: fields.flag(tiedByDefault, 'tie_word_embeddings'),
+    normEpsilon: fields.number(1e-6, 'rms_norm_eps'),
+    initializerRange: fields.number(0.02, 'initializer_range'),
+    activation: fields.text('silu', 'hidden_activation', 'hidden_act'),
+    ropeTheta: readRopeTheta(fields),
+    raw: fields.raw,
+  }
+}
+
+export interface LlamaBiases {
+  qkv: boolean
+  output: boolean
+  mlp: boolean
+}
+
+/** Gate, up and down projections of SwiGLU (Shazeer 2020), [out, in]. */
+export function gatedMlp(path: string, hidden: number, inner: number, bias = false): ExpectedTensor[] {
+  return [
+    ...affine(`${path}.gate_proj`, [inner, hidden], { bias }),
+    ...affine(`${path}.up_proj`, [inner, hidden], { bias }),
+    ...affine(`${path}.down_proj`, [hidden, inner], { bias }),
+  ]
+}
+
+/** Llama's tensors: separate q, k, v and o projections [out, in], two RMS norms a layer. */
+export function llamaTensors(
+  config: ModelConfig,
+  bias: LlamaBiases,
+  normInit: 'ones' | 'zeros' = 'ones',
+): ExpectedTensor[] {
+  const { hiddenSize: hidden, heads, headDim } = config
+  const norm = (name: string): ExpectedTensor => ({ name: `${name}.weight`, shape: [hidden], init: normInit })
+  const layer = (index: number) => {
+    const path = `model.layers.${index}`
+    const kvWidth = (config.attention[index]?.kvHeads ?? 0) * headDim
+    return [
+      norm(`${path}.input_layernorm`),
+      ...affine(`${path}.self_attn.q_proj`, [heads * headDim, hidden], { bias: bias.qkv }),
+      ...affine(`${path}.self_attn.k_proj`, [kvWidth, hidden], { bias: bias.qkv }),
+      ...affine(`${path}.self_attn.v_proj`, [kvWidth, hidden], { bias: bias.qkv }),
+      ...affine(`${path}.self_attn.o_proj`, [hidden, heads * headDim], { bias: bias.output }),
+      norm(`${path}.post_attention_layernorm`),
+      ...gatedMlp(`${path}.mlp`, hidden, config.intermediateSize, bias.mlp),
+    ]
+  }
+  return [
+    matrix('model.embed_tokens', [config.vocabularySize, hidden]),
+    ...indices(config.layers).flatMap(layer),
+    norm('model.norm'),
+    ...(config.tiedEmbeddings ? [] : [matrix('lm_head', [config.vocabularySize, hidden])]),
+  ]
+}
+
+export function llamaWords({ heads, raw }: ModelConfig): ConfigWord[] {
+  const kvHeads = raw.num_key_value_heads
+  if (typeof kvHeads !== 'number')
+    return [{ kind: 'MHA', evidence: `num_key_value_heads is absent: ${heads} heads each` }]
+  return [{ kind: kindOf(heads, kvHeads), evidence: `num_key_value_heads ${kvHeads} of num_attention_heads ${heads}` }]
+}
+
+/** The parts of a family that every descendant of Llama shares. */
+export const llamaShared = {
+  words: llamaWords,
+  keyTensor: (layer: number): KeyTensor => ({
+    name: `model.layers.${layer}.self_attn.k_proj.weight`,
+    axis: 0,
+    holds: 'K',
+  }),
+  withKvHeads: (raw: Record<string, unknown>, kvHeads: number) => ({ ...raw, num_key_value_heads: kvHeads }),
+  ignorable: [/\.rotary_emb\.inv_freq$/],
+}

@@ -1,0 +1,13 @@
+import { AppError } from '../errors.ts'
+import type { Preset } from './preset.ts'
+import { gpt2Presets } from './presets-gpt2.ts'
+
+export const presets: readonly Preset[] = [...gpt2Presets]
+
+/** @throws AppError NOT_FOUND listing the names there are */
+export function findPreset(name: string): Preset {
+  const found = presets.find((preset) => preset.name === name)
+  if (found) return found
+  const names = presets.map((preset) => preset.name).join(', ')
+  throw new AppError('NOT_FOUND', `no preset is named ${JSON.stringify(name)}`, `There are ${names}.`)
+}

@@ -1,0 +1,89 @@
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../errors.ts'
+import { parseHeaderJson } from './header-json.ts'
+import { isInside } from './roots.ts'
+import { maxHeaderBytes } from './safetensors.ts'
+
+export const indexName = 'model.safetensors.index.json'
+const singleName = 'model.safetensors'
+const maxShards = 10_000
+
+/**
+ * The real path of a file that must lie in a checkpoint's folder, links resolved; null where there is none.
+ * @throws AppError PATH_FORBIDDEN where its name or a link leads out of the folder
+ */
+export async function fileInside(directory: string, name: string): Promise<string | null> {
+  const forbid = (message: string): never => {
+    throw new AppError('PATH_FORBIDDEN', message, 'A checkpoint is one folder: put the file itself into it.')
+  }
+  const safe = name !== '' && name !== '..' && !/[\\/\0]/.test(name) && !/^[a-z]:/i.test(name)
+  if (!safe) return forbid(`${directory} names ${JSON.stringify(name)}, which is no plain file name`)
+  let path: string
+  try {
+    path = await realpath(join(directory, name))
+  } catch {
+    return null
+  }
+  if (!isInside(path, directory)) return forbid(`${join(directory, name)} is a link that leads out of its folder`)
+  return path
+}
+
+/** Reads a small file whole. @throws AppError CHECKPOINT_INVALID where it is longer than a header may be */
+export async function readSmallFile(path: string): Promise<Buffer> {
+  const { size } = await stat(path)
+  if (size > maxHeaderBytes) {
+    throw new AppError('CHECKPOINT_INVALID', `${path} is ${size} bytes long, and at most ${maxHeaderBytes} are read`)
+  }
+  return readFile(path)
+}
+
+export interface WeightFile {
+  /** real path, links resolved */
+  path: string
+  /** tensors that the index of the shards puts into it, as the file spells them; empty where there is no index */
+  promised: string[]
+}
+
+/**
+ * The safetensors files of a checkpoint's folder, in the order of their names: model.safetensors, or the shards that
+ * its index names.
+ * @throws AppError CHECKPOINT_INVALID where there are none or the index names one that is not there
+ */
+export async function findWeightFiles(directory: string): Promise<WeightFile[]> {
+  const index = await fileInside(directory, indexName)
+  if (index === null) {
+    const single = await fileInside(directory, singleName)
+    if (single !== null) return [{ path: single, promised: [] }]
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${directory} has neither ${singleName} nor ${indexName}`,
+      'Weights in pytorch_model.bin must be saved again with safetensors first.',
+    )
+  }
+
+  const invalid = (message: string): never => {
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${index}: ${message}`,
+      'Download the checkpoint again, every shard of it.',
+    )
+  }
+  const { weight_map: map } = parseHeaderJson(await readSmallFile(index), index)
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) return invalid('weight_map is not an object')
+  const shards = new Map<string, string[]>()
+  for (const [tensor, name] of Object.entries(map)) {
+    if (typeof name !== 'string') return invalid(`tensor ${JSON.stringify(tensor)} lies in ${JSON.stringify(name)}`)
+    const promised = shards.get(name) ?? []
+    promised.push(tensor)
+    shards.set(name, promised)
+  }
+  if (shards.size > maxShards) invalid(`it names ${shards.size} files, and at most ${maxShards} are opened`)
+
+  const files: WeightFile[] = []
+  for (const name of [...shards.keys()].sort()) {
+    const path = (await fileInside(directory, name)) ?? invalid(`the shard ${name} is not in the folder`)
+    files.push({ path, promised: shards.get(name) ?? [] })
+  }
+  return files
+}
