@@ -1,4 +1,5 @@
-import { createPostgresBackend, Queue, Worker, withBackend } from 'bullmq'
+import { createPostgresBackend, Queue, runMigrations, Worker, withBackend } from 'bullmq'
+import pg from 'pg'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from './glossary.ts'
@@ -73,6 +74,19 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   }
 }
 
+/** Creates or updates the tables of the queue in PostgreSQL; safe when several processes start at once. */
+export async function migrateQueue(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  // A server that dies meanwhile is reported by the query under way.
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await runMigrations(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
 /** Opens the sending side of the queues; connections are made when first used. */
 export function openQueues(options: QueueOptions): Queues {
   const queues = new Map<Device, ReturnType<typeof openQueue>>()
@@ -84,19 +98,26 @@ export function openQueues(options: QueueOptions): Queues {
     queues.set(device, queue)
     return queue
   }
+  /** A queue whose first connection failed never tries again, so after a failure the next use opens a new one. */
+  const use = async <T>(device: Device, what: string, work: (queue: ReturnType<typeof openQueue>) => Promise<T>) => {
+    const queue = queueOf(device)
+    try {
+      return await within(work(queue), what)
+    } catch (error) {
+      if (queues.get(device) === queue) queues.delete(device)
+      void queue.close().catch(() => undefined)
+      throw error
+    }
+  }
   return {
     backend: options.redisUrl === null ? 'POSTGRESQL' : 'REDIS',
     async enqueue(runId, device, attempt) {
-      const added = queueOf(device).add(
-        'run',
-        { runId },
-        { jobId: `${runId}-${attempt}`, attempts: 1, removeOnComplete: true, removeOnFail: true },
-      )
-      await within(added, `enqueueing run ${runId}`)
+      const settings = { jobId: `${runId}-${attempt}`, attempts: 1, removeOnComplete: true, removeOnFail: true }
+      await use(device, `enqueueing run ${runId}`, (queue) => queue.add('run', { runId }, settings))
     },
     async reachable() {
       try {
-        await within(queueOf('CPU').getJobCounts('waiting'), 'asking the queue')
+        await use('CPU', 'asking the queue', (queue) => queue.getJobCounts('waiting'))
         return true
       } catch {
         return false
