@@ -1,0 +1,90 @@
+import { expectedTensors } from '../architecture/expected-tensors.ts'
+import { kvBytesPerToken } from '../architecture/kv-bytes.ts'
+import type { ModelConfig } from '../architecture/model-config.ts'
+import { parameterCount } from '../architecture/parameters.ts'
+import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
+import { positionsOf, tokensPerStep } from './plan.ts'
+import { planSubject, type SubjectPlan } from './subject-config.ts'
+
+/** Bytes that one subject will hold while the others are loaded too. */
+export interface SubjectMemory {
+  name: string
+  weights: number
+  /** keys and values of the largest test */
+  kvCache: number
+  /** scores, activations and logits of the largest step */
+  step: number
+}
+
+export interface ResourceEstimate {
+  /** resident set of the process that runs the benchmark, all subjects loaded */
+  memoryBytes: number
+  /** files that synthetic weights and conversions need, on an empty data folder; nothing where they stand already */
+  diskBytes: number
+  subjects: SubjectMemory[]
+}
+
+/** Node with the runtime's library loaded: 110 MB were seen on Linux. */
+const processBytes = 150e6
+/** onnxruntime packs f32 weights into memory of its own for its matrix products: 1.67 GB were seen for 1.42 GB. */
+const packing = 1.2
+const bytesPerValue = 4
+
+/**
+ * What a benchmark will take of memory and disk, from configs alone: no weight is read, no runtime loaded.
+ * @throws AppError as planSubject does
+ */
+export async function estimateResources(spec: BenchmarkSpec, modelRoots: readonly string[]): Promise<ResourceEstimate> {
+  const plans = await Promise.all(spec.subjects.map((subject) => planSubject(subject, modelRoots)))
+  return estimatePlanned(spec, plans)
+}
+
+export function estimatePlanned(spec: BenchmarkSpec, plans: readonly SubjectPlan[]): ResourceEstimate {
+  const subjects = plans.map((plan) => subjectMemory(plan, spec.tests))
+  // Weights and caches of all subjects stay; only one computes at a time.
+  const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache, 0)
+  const memoryBytes = processBytes + held + Math.max(...subjects.map((subject) => subject.step))
+  return { memoryBytes: Math.ceil(memoryBytes), diskBytes: diskBytes(spec.subjects, plans), subjects }
+}
+
+function subjectMemory({ name, config, dtype }: SubjectPlan, tests: readonly BenchmarkTest[]): SubjectMemory {
+  const parameters = parameterCount(config)
+  // 16-bit weights are widened on load: the file's own pages come on top of the f32 copy.
+  const weights = parameters * (bytesPerValue * packing + (dtype === 'F32' ? 0 : 2))
+  const kvCache = Math.max(0, ...tests.map((test) => cachedBytes(config, test)))
+  const step = Math.max(0, ...tests.map((test) => stepBytes(config, test)))
+  return { name, weights: Math.ceil(weights), kvCache: Math.ceil(kvCache), step: Math.ceil(step) }
+}
+
+function cachedBytes(config: ModelConfig, test: BenchmarkTest): number {
+  return kvBytesPerToken(config, bytesPerValue * 8) * positionsOf(test) * test.batch
+}
+
+/** The widest tensors of one step: three copies of the scores, the MLP's inside twice, logits, and the new K/V twice. */
+function stepBytes(config: ModelConfig, test: BenchmarkTest): number {
+  const tokens = Math.min(tokensPerStep, Math.max(1, test.promptTokens, test.depth))
+  const scores = 3 * config.heads * tokens * positionsOf(test)
+  const activations = tokens * (2 * config.intermediateSize + 6 * config.hiddenSize)
+  const rows = 2 * kvBytesPerToken(config, bytesPerValue * 8) * tokens
+  return test.batch * ((scores + activations + config.vocabularySize) * bytesPerValue + rows)
+}
+
+function diskBytes(subjects: readonly SubjectSpec[], plans: readonly SubjectPlan[]): number {
+  const files = new Map<string, number>()
+  for (const [index, { source, convert }] of subjects.entries()) {
+    const plan = plans[index]
+    if (plan === undefined) continue
+    const key = JSON.stringify(source)
+    if ('synthetic' in source) files.set(key, parameterCount(plan.original) * bytesPerValue)
+    if (convert !== null) files.set(`${key} ${JSON.stringify(convert)}`, changedBytes(plan))
+  }
+  return [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
+}
+
+/** A conversion writes only the tensors whose shape it changes; the rest stays in the original's file. */
+function changedBytes({ original, config }: SubjectPlan): number {
+  const shapes = new Map(expectedTensors(original).map((tensor) => [tensor.name, tensor.shape.join()]))
+  return expectedTensors(config)
+    .filter((tensor) => shapes.get(tensor.name) !== tensor.shape.join())
+    .reduce((sum, tensor) => sum + tensor.shape.reduce((product, size) => product * size, bytesPerValue), 0)
+}

@@ -1,0 +1,86 @@
+import { setImmediate } from 'node:timers/promises'
+import type { Device } from '../jobs/glossary.ts'
+import { loadModel, type RunnableModel } from '../models/runner.ts'
+import type { ExecutionProvider } from '../onnx/session.ts'
+import { type Random, shuffled } from '../stats/random.ts'
+import { now } from './clock.ts'
+import { peakResidentBytes, restartPeak } from './memory.ts'
+import type { PreparedSubject } from './open-subjects.ts'
+import type { Report } from './progress.ts'
+import type { MeasuredSeries } from './result.ts'
+
+/** A subject's device in the runtime's spelling. */
+export const providerOf = {
+  CPU: 'cpu',
+  CUDA: 'cuda',
+  WEBGPU: 'webgpu',
+  COREML: 'coreml',
+  DIRECTML: 'dml',
+} as const satisfies Record<Device, ExecutionProvider>
+
+export interface LoadContext {
+  /** threads of a subject that names none */
+  cores: number
+  random: Random
+  /** filled by the subjects' indices, so that the caller can close what was opened before an error */
+  loaded: Map<number, RunnableModel>
+  store(rows: MeasuredSeries[]): void
+  report: Report
+}
+
+/**
+ * Loads the subjects in a random order and times each load (LOAD) and, right after it, the first forward pass of the
+ * prompt (COLD). Both happen once, so they are single values: whatever the operating system holds of the file in memory
+ * is in them.
+ */
+export async function loadSubjects(subjects: readonly PreparedSubject[], context: LoadContext): Promise<void> {
+  const order = shuffled([...subjects.keys()], context.random)
+  for (const [turn, index] of order.entries()) {
+    const subject = subjects[index]
+    if (subject === undefined) continue
+    context.report(turn / order.length, `${subject.name}: loading the weights`)
+    await setImmediate()
+    restartPeak()
+    const start = now()
+    const model = await loadModel(subject.checkpoint, subject.config, {
+      provider: providerOf[subject.device],
+      threads: subject.threads ?? context.cores,
+    })
+    const load = now() - start
+    context.loaded.set(index, model)
+    const rows = [singleValue(index, 'LOAD', load, 0)]
+    if (subject.prompt !== null) rows.push(await coldForward(index, model, subject.prompt))
+    context.store(rows)
+  }
+}
+
+async function coldForward(index: number, model: RunnableModel, prompt: readonly number[]): Promise<MeasuredSeries> {
+  const cache = model.createCache()
+  restartPeak()
+  const start = now()
+  await model.forward([prompt], cache)
+  return singleValue(index, 'COLD', now() - start, prompt.length)
+}
+
+function singleValue(
+  subjectIndex: number,
+  phase: 'LOAD' | 'COLD',
+  milliseconds: number,
+  promptTokens: number,
+): MeasuredSeries {
+  return {
+    subjectIndex,
+    phase,
+    test: '',
+    promptTokens,
+    generatedTokens: 0,
+    depth: 0,
+    batch: 1,
+    samples: [milliseconds],
+    kvCacheBytes: null,
+    kvCacheBytesPredicted: null,
+    kvCacheBytesAllocated: null,
+    peakMemoryBytes: peakResidentBytes(),
+    warnings: [],
+  }
+}

@@ -1,0 +1,59 @@
+import type { Phase } from '../jobs/glossary.ts'
+import { type BenchmarkSpec, type BenchmarkTest, testName } from '../jobs/spec.ts'
+
+/** One series to measure of every subject: what is timed, under which name. */
+export interface PlannedTest extends BenchmarkTest {
+  phase: Phase
+  /** llama-bench's name; empty for the forward phase */
+  test: string
+}
+
+/**
+ * Tokens that go through the model in one step: a longer prompt or depth goes in pieces, as llama.cpp's physical batch
+ * of 512 does, so that attention scores of [heads, 512, depth] bound the memory.
+ */
+export const tokensPerStep = 512
+
+/** Fewer samples than this make a poor interval; time limits stop early, but not before. */
+export const fewestBlocks = 3
+
+/** What comes after load and cold: the warm forward of the prompt, then each test of the spec in its order. */
+export function planTests(spec: BenchmarkSpec, promptTokens: number | null): PlannedTest[] {
+  const forward: PlannedTest[] =
+    promptTokens === null ? [] : [{ phase: 'FORWARD', test: '', promptTokens, generatedTokens: 0, depth: 0, batch: 1 }]
+  return [...forward, ...spec.tests.map((test) => ({ ...test, phase: phaseOf(test), test: testName(test) }))]
+}
+
+export function phaseOf(test: BenchmarkTest): Phase {
+  if (test.generatedTokens === 0) return 'PREFILL'
+  return test.promptTokens === 0 ? 'DECODE' : 'COMBINED'
+}
+
+/** Positions of the model that one sequence of the test reaches. */
+export function positionsOf(test: BenchmarkTest): number {
+  return test.depth + test.promptTokens + test.generatedTokens
+}
+
+/** `decode tg8 @ d512`, `warm forward of the prompt`: how messages and warnings name a test. */
+export function describeTest(test: PlannedTest): string {
+  if (test.phase === 'FORWARD') return `warm forward of the prompt's ${test.promptTokens} tokens`
+  return `${test.phase.toLowerCase()} ${test.test}`
+}
+
+/** Splits a count of tokens into steps of at most `tokensPerStep`: 1100 gives 512, 512, 76. */
+export function stepsOf(tokens: number): number[] {
+  const whole = Math.floor(tokens / tokensPerStep)
+  const rest = tokens % tokensPerStep
+  return [...new Array<number>(whole).fill(tokensPerStep), ...(rest > 0 ? [rest] : [])]
+}
+
+/**
+ * How much of the whole run's time the test is likely to take, in arbitrary units, for the progress bar alone: a token
+ * of a prompt costs about a thirtieth of a generated one, which reads every weight for itself.
+ */
+export function expectedCost(test: BenchmarkTest, blocks: number): number {
+  const prompt = 1 / 30
+  const trial = test.batch * test.promptTokens * prompt + test.generatedTokens
+  const warmUpTrials = 2
+  return (blocks + warmUpTrials) * trial + test.batch * test.depth * prompt
+}

@@ -1,0 +1,64 @@
+import type { Phase, Warning } from '../jobs/glossary.ts'
+
+/** What is known of a subject once its checkpoint has been opened. */
+export interface OpenedSubject {
+  /** place in the spec's list */
+  index: number
+  /** as stored in the checkpoint */
+  dtype: string
+  /** as the engine computes: 16-bit weights are widened on load */
+  computeDtype: string
+  fingerprint: string
+}
+
+/** The raw samples of one subject, phase and test. */
+export interface MeasuredSeries {
+  subjectIndex: number
+  phase: Phase
+  /** llama-bench's name; empty for load, cold and forward */
+  test: string
+  promptTokens: number
+  generatedTokens: number
+  depth: number
+  batch: number
+  /** milliseconds of one whole trial each, in the order of the blocks */
+  samples: number[]
+  /** bytes of the filled rows of the K/V tensors, from their own shapes and element size; null where nothing ran */
+  kvCacheBytes: number | null
+  /** the formula of architecture/kv-bytes at the same number of tokens */
+  kvCacheBytesPredicted: number | null
+  /** with the spare rows the cache keeps for growing */
+  kvCacheBytesAllocated: number | null
+  /** peak resident set of this process while the series was measured, every loaded subject included */
+  peakMemoryBytes: number | null
+  warnings: Warning[]
+}
+
+/** The machine and the software that measured; `loadAtStart` and `loadAtEnd` are one-minute load averages. */
+export interface Environment {
+  hostname: string
+  cpu: string
+  /** physical cores that this process may use */
+  cores: number
+  memoryBytes: number
+  os: string
+  node: string
+  onnxruntime: string
+  kvscope: string
+  loadAtStart: number
+  loadAtEnd: number
+}
+
+export interface BenchmarkOutcome {
+  environment: Environment
+  warnings: Warning[]
+  /** milliseconds per token of the first subject's decode at the greatest depth, else prefill, else forward */
+  keyFigure: number | null
+}
+
+/** Where results go, as they come; called between trials only. */
+export interface BenchSink {
+  progress(fraction: number, message: string): void
+  subjects(rows: OpenedSubject[]): void
+  series(rows: MeasuredSeries[]): void
+}

@@ -1,0 +1,114 @@
+import type { BenchmarkSpec } from '../jobs/spec.ts'
+import type { RunnableModel } from '../models/runner.ts'
+import { seededRandom } from '../stats/random.ts'
+import { clockResolution } from './clock.ts'
+import { finishEnvironment, readEnvironment } from './environment.ts'
+import { keyFigureOf } from './key-figure.ts'
+import { ensureMemory, ensureTestsFit } from './limits.ts'
+import { loadSubjects } from './load-subjects.ts'
+import { type MeasureOptions, measureInterleaved } from './measure.ts'
+import type { SubjectPlaces } from './open-subject.ts'
+import { openSubjects, type PreparedSubject } from './open-subjects.ts'
+import { describeTest, expectedCost, type PlannedTest, planTests } from './plan.ts'
+import { progressOf } from './progress.ts'
+import type { BenchmarkOutcome, BenchSink, MeasuredSeries } from './result.ts'
+import { planSubject } from './subject-config.ts'
+import { testTrial } from './trial.ts'
+import { runWarnings, seriesWarnings } from './warnings.ts'
+
+/**
+ * Runs a benchmark in this process: checks what the spec asks for against models and machine, opens the checkpoints,
+ * loads every subject (LOAD, COLD), then times each test with the subjects interleaved. Rows go to the sink as they
+ * come, never during a timed trial.
+ * @throws AppError CONTEXT_EXCEEDED or OUT_OF_MEMORY before any weight is loaded; those of opening and running a model
+ */
+export async function runBenchmark(
+  spec: BenchmarkSpec,
+  places: SubjectPlaces,
+  sink: BenchSink,
+): Promise<BenchmarkOutcome> {
+  const environment = readEnvironment()
+  const plans = await Promise.all(spec.subjects.map((subject) => planSubject(subject, places.modelRoots)))
+  ensureTestsFit(spec, plans)
+  ensureMemory(spec, plans)
+
+  const progress = progressOf(sink)
+  const subjects = await openSubjects(spec, plans, places, progress.share(0, 0.2))
+  sink.subjects(subjects.map((subject) => subject.opened))
+  const warnings = runWarnings(subjects, environment)
+
+  const series: MeasuredSeries[] = []
+  const store = (rows: MeasuredSeries[]) => {
+    series.push(...rows)
+    sink.series(rows)
+  }
+  const random = seededRandom(spec.seed)
+  const loaded = new Map<number, RunnableModel>()
+  try {
+    await loadSubjects(subjects, { cores: environment.cores, random, loaded, store, report: progress.share(0.2, 0.3) })
+    const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
+    const tests = planTests(spec, subjects[0]?.prompt?.length ?? null)
+    const costs = tests.map((test) => expectedCost(test, spec.blocks))
+    const total = costs.reduce((sum, cost) => sum + cost, 0)
+    let done = 0
+    for (const [index, test] of tests.entries()) {
+      const cost = costs[index] ?? 0
+      const report = progress.share(0.3 + (0.7 * done) / total, 0.3 + (0.7 * (done + cost)) / total)
+      store(await measureTest(spec, test, subjects, models, { random, report }))
+      done += cost
+    }
+  } finally {
+    for (const model of loaded.values()) await model.close()
+  }
+  progress.finish('done')
+  return { environment: finishEnvironment(environment), warnings, keyFigure: keyFigureOf(series) }
+}
+
+interface MeasureContext extends Pick<MeasureOptions, 'random'> {
+  report(fraction: number, message: string): void
+}
+
+async function measureTest(
+  spec: BenchmarkSpec,
+  test: PlannedTest,
+  subjects: readonly PreparedSubject[],
+  models: readonly RunnableModel[],
+  { random, report }: MeasureContext,
+): Promise<MeasuredSeries[]> {
+  const name = describeTest(test)
+  const trials = models.map((model, index) =>
+    testTrial(model, test, spec.seed, test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null),
+  )
+  for (const [index, trial] of trials.entries()) {
+    if (test.depth > 0) report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
+    await trial.fill()
+  }
+  const samples = await measureInterleaved(trials, {
+    blocks: spec.blocks,
+    maxMilliseconds: spec.maxSeconds === null ? null : spec.maxSeconds * 1000,
+    random,
+    onBlock: (block, fraction) =>
+      report(fraction, block === 0 ? `${name}: warming up` : `${name}: block ${block} of ${spec.blocks}`),
+  })
+  const asked = { blocks: spec.blocks, maxSeconds: spec.maxSeconds, clockResolution: clockResolution() }
+  return trials.map((trial, subjectIndex) => {
+    const own = samples[subjectIndex] ?? []
+    const bytes = trial.observed()
+    const prompt = test.phase === 'FORWARD' ? subjects[subjectIndex]?.prompt?.length : undefined
+    return {
+      subjectIndex,
+      phase: test.phase,
+      test: test.test,
+      promptTokens: prompt ?? test.promptTokens,
+      generatedTokens: test.generatedTokens,
+      depth: test.depth,
+      batch: test.batch,
+      samples: own,
+      kvCacheBytes: bytes.kvCache,
+      kvCacheBytesPredicted: bytes.kvCachePredicted,
+      kvCacheBytesAllocated: bytes.kvCacheAllocated,
+      peakMemoryBytes: bytes.peakMemory,
+      warnings: seriesWarnings(test, own, asked),
+    }
+  })
+}

@@ -1,0 +1,88 @@
+import { kvBytesPerToken } from '../architecture/kv-bytes.ts'
+import type { KvCache } from '../models/kv-cache.ts'
+import type { RunnableModel } from '../models/runner.ts'
+import type { Trial } from './measure.ts'
+import { peakResidentBytes, restartPeak } from './memory.ts'
+import { type PlannedTest, positionsOf, stepsOf } from './plan.ts'
+import { seededTokens } from './tokens.ts'
+
+/** Sizes seen after the trials of one subject in one test, in bytes. */
+export interface ObservedBytes {
+  kvCache: number
+  kvCachePredicted: number
+  kvCacheAllocated: number
+  peakMemory: number
+}
+
+export interface TestTrial extends Trial {
+  /** Fills the cache to the test's depth by a real prefill; once, before any trial. */
+  fill(): Promise<void>
+  observed(): ObservedBytes
+}
+
+/**
+ * One test of one subject. Its cache is filled to the depth once, and cut back to it before each trial.
+ *
+ * A trial of a prompt ends when its last logits are there (time to first token). Its rows go into place when the next
+ * step needs them, so for a decode the copying is timed where it happens: each step puts the rows of the one before in
+ * place, and the trial ends when those of its last step are.
+ * @param prompt tokens of the forward phase; null: seeded tokens of the test's size
+ */
+export function testTrial(
+  model: RunnableModel,
+  test: PlannedTest,
+  seed: number,
+  prompt: readonly number[] | null,
+): TestTrial {
+  const { depth, batch, promptTokens, generatedTokens } = test
+  const length = positionsOf(test)
+  const tokens = prompt === null ? seededTokens(seed, model.config.vocabularySize, batch, length) : [[...prompt]]
+  const cache = model.createCache(batch)
+  cache.reserve(length)
+  const timed = sliceSteps(tokens, depth, [...stepsOf(promptTokens), ...new Array<number>(generatedTokens).fill(1)])
+  let peakMemory = 0
+
+  return {
+    fill: () => forwardAll(model, cache, sliceSteps(tokens, 0, stepsOf(depth))),
+    prepare() {
+      cache.truncate(depth)
+      cache.settle()
+      restartPeak()
+    },
+    async run() {
+      await forwardAll(model, cache, timed)
+      if (generatedTokens > 0) cache.settle()
+    },
+    inspect() {
+      peakMemory = Math.max(peakMemory, peakResidentBytes())
+    },
+    observed() {
+      // A prompt's own step was fed the rows before it; what it left is what a next step would be fed.
+      if (generatedTokens === 0) cache.feeds()
+      return {
+        kvCache: cache.measuredBytes(),
+        kvCachePredicted: kvBytesPerToken(model.config, 32) * cache.fedLength * batch,
+        kvCacheAllocated: cache.allocatedBytes(),
+        peakMemory,
+      }
+    },
+  }
+}
+
+async function forwardAll(
+  model: RunnableModel,
+  cache: KvCache,
+  steps: readonly (readonly number[])[][],
+): Promise<void> {
+  for (const step of steps) await model.forward(step, cache)
+}
+
+/** Cuts [batch][length] tokens into steps of the sizes given, from position `start` on; made before the clock runs. */
+function sliceSteps(tokens: readonly (readonly number[])[], start: number, sizes: readonly number[]): number[][][] {
+  let position = start
+  return sizes.map((size) => {
+    const step = tokens.map((sequence) => sequence.slice(position, position + size))
+    position += size
+    return step
+  })
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { findPreset } from '../../../src/architecture/presets.ts'
+import { readModelConfig } from '../../../src/architecture/read-config.ts'
+import { estimateResources } from '../../../src/bench/estimate.ts'
+import { ensureMemory, ensurePromptFits, ensureTestsFit } from '../../../src/bench/limits.ts'
+import { planSubject } from '../../../src/bench/subject-config.ts'
+import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+
+const medium = { source: { synthetic: { preset: 'gpt2-medium', seed: 0 } } }
+const specOf = (fields: object) => benchmarkSpec.parse({ kind: 'BENCHMARK', version: 1, subjects: [medium], ...fields })
+const plansOf = (spec: ReturnType<typeof specOf>) =>
+  Promise.all(spec.subjects.map((subject) => planSubject(subject, [])))
+const gpt2 = readModelConfig(findPreset('gpt2').config, 'gpt2')
+
+describe('ensureTestsFit', () => {
+  it('takes a test that ends at the last position and refuses one token more', async () => {
+    const fits = specOf({ tests: [{ promptTokens: 500, generatedTokens: 24, depth: 500 }] })
+    const plans = await plansOf(fits)
+    expect(() => ensureTestsFit(fits, plans)).not.toThrow()
+    const exceeds = specOf({ tests: [{ promptTokens: 500, generatedTokens: 25, depth: 500 }] })
+    expect(() => ensureTestsFit(exceeds, plans)).toThrow(/takes 1025 positions .* gpt2-medium has 1024/)
+  })
+})
+
+describe('ensurePromptFits', () => {
+  it('refuses a prompt longer than the context, with both lengths', () => {
+    expect(() => ensurePromptFits('gpt2', gpt2, new Array<number>(1025).fill(1))).toThrow(
+      /1025 tokens .* 1024 positions/,
+    )
+  })
+  it('refuses a prompt without tokens', () => expect(() => ensurePromptFits('gpt2', gpt2, [])).toThrow(/no tokens/))
+  it('refuses an id that has no embedding', () => {
+    expect(() => ensurePromptFits('gpt2', gpt2, [1, 50_257])).toThrow(/token 50257, beyond its vocabulary of 50257/)
+  })
+})
+
+describe('estimateResources', () => {
+  it("counts gpt2-medium's file once for the three subjects that share it, and a small file for each conversion", async () => {
+    const spec = specOf({
+      subjects: [medium, { ...medium, convert: { kvHeads: 4 } }, { ...medium, convert: { kvHeads: 1 } }],
+      tests: [{ generatedTokens: 8, depth: 512 }],
+    })
+    const { diskBytes, memoryBytes, subjects } = await estimateResources(spec, [])
+    const parameters = 354_823_168
+    const fused = (kvHeads: number) => 24 * 1025 * (1024 + 2 * 64 * kvHeads) * 4
+    expect(diskBytes).toBe(parameters * 4 + fused(4) + fused(1))
+    expect(subjects.map((subject) => subject.name)).toEqual(['gpt2-medium', 'gpt2-medium-kv4', 'gpt2-medium-kv1'])
+    expect(subjects[0]?.kvCache).toBe(24 * 2 * 1024 * 4 * 520)
+    expect(subjects[2]?.kvCache).toBe((24 * 2 * 1024 * 4 * 520) / 16)
+    expect(memoryBytes).toBeGreaterThan(3 * 1.42e9)
+    expect(memoryBytes).toBeLessThan(7e9)
+  })
+  it('grows with depth and batch', async () => {
+    const memory = async (test: object) => (await estimateResources(specOf({ tests: [test] }), [])).memoryBytes
+    const one = await memory({ generatedTokens: 8, depth: 100 })
+    expect(await memory({ generatedTokens: 8, depth: 900 })).toBeGreaterThan(one)
+    expect(await memory({ generatedTokens: 8, depth: 100, batch: 8 })).toBeGreaterThan(one)
+  })
+})
+
+describe('ensureMemory', () => {
+  it('refuses with the arithmetic when less is available than needed', async () => {
+    const spec = specOf({ tests: [{ promptTokens: 512 }] })
+    const plans = await plansOf(spec)
+    const refuse = () => ensureMemory(spec, plans, { bytes: 1e9, bound: 'control group' })
+    expect(refuse).toThrow(
+      /needs about \d\.\d\d GB .*gpt2-medium 1\.70 GB of weights.* 1\.00 GB are left by the control group/,
+    )
+    expect(refuse).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }))
+    expect(() => ensureMemory(spec, plans, { bytes: 4e9, bound: 'machine' })).not.toThrow()
+  })
+})

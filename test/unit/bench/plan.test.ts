@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { describeTest, expectedCost, planTests, stepsOf } from '../../../src/bench/plan.ts'
+import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+
+const spec = benchmarkSpec.parse({
+  kind: 'BENCHMARK',
+  version: 1,
+  subjects: [{ source: { synthetic: { preset: 'gpt2' } } }],
+  tests: [
+    { promptTokens: 512 },
+    { generatedTokens: 8, depth: 512 },
+    { promptTokens: 16, generatedTokens: 4, batch: 2 },
+  ],
+})
+
+describe('planTests', () => {
+  it('puts the forward of the prompt first and names each phase after what is timed', () => {
+    expect(planTests(spec, 9).map(({ phase, test, promptTokens }) => [phase, test, promptTokens])).toEqual([
+      ['FORWARD', '', 9],
+      ['PREFILL', 'pp512', 512],
+      ['DECODE', 'tg8 @ d512', 0],
+      ['COMBINED', 'pp16+tg4 x2', 16],
+    ])
+  })
+  it('leaves the forward out where there is no prompt', () => {
+    expect(planTests(spec, null).map((test) => test.phase)).toEqual(['PREFILL', 'DECODE', 'COMBINED'])
+  })
+  it('names tests in words a reader knows', () => {
+    expect(planTests(spec, 9).map(describeTest)).toEqual([
+      "warm forward of the prompt's 9 tokens",
+      'prefill pp512',
+      'decode tg8 @ d512',
+      'combined pp16+tg4 x2',
+    ])
+  })
+})
+
+describe('stepsOf', () => {
+  it.each([
+    [0, []],
+    [9, [9]],
+    [512, [512]],
+    [1100, [512, 512, 76]],
+  ])('cuts %i tokens into %j', (tokens, steps) => expect(stepsOf(tokens)).toEqual(steps))
+})
+
+describe('expectedCost', () => {
+  it('grows with blocks, tokens and the depth to fill', () => {
+    const [, prefill, decode] = planTests(spec, 9)
+    if (!prefill || !decode) throw new Error('two tests were planned')
+    expect(expectedCost(prefill, 20)).toBeGreaterThan(expectedCost(prefill, 10))
+    expect(expectedCost({ ...decode, depth: 1024 }, 10)).toBeGreaterThan(expectedCost(decode, 10))
+    expect(expectedCost({ ...decode, generatedTokens: 16 }, 10)).toBeGreaterThan(expectedCost(decode, 10))
+  })
+})
