@@ -1,11 +1,30 @@
 import { AppError } from '../errors.ts'
 import type { ModelFamily } from './family.ts'
+import { deepSeekV2 } from './family-deepseek-v2.ts'
+import { deepSeekV3 } from './family-deepseek-v3.ts'
+import { falcon } from './family-falcon.ts'
+import { gemma } from './family-gemma.ts'
+import { gptBigCode } from './family-gpt-bigcode.ts'
+import { gptNeoX } from './family-gpt-neox.ts'
 import { gpt2 } from './family-gpt2.ts'
 import { llama } from './family-llama.ts'
+import { mistral } from './family-mistral.ts'
+import { qwen2 } from './family-qwen2.ts'
 import type { Family } from './model-config.ts'
 
 /** Every family whose config.json kvscope reads. */
-export const families: readonly ModelFamily[] = [gpt2, llama]
+export const families: readonly ModelFamily[] = [
+  gpt2,
+  gptBigCode,
+  gptNeoX,
+  falcon,
+  llama,
+  mistral,
+  qwen2,
+  gemma,
+  deepSeekV2,
+  deepSeekV3,
+]
 
 /** @throws AppError CONFIG_UNSUPPORTED naming config.json's model_type */
 export function familyOfType(modelType: unknown): ModelFamily {

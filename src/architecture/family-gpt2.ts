@@ -1,6 +1,6 @@
 import { everyLayer, headsShape, kindOf } from './attention-shape.ts'
 import type { ModelFamily } from './family.ts'
-import { splitEvenly } from './fields.ts'
+import { splitEvenly, unsupported } from './fields.ts'
 import { affine, indices, layerNorm, matrix } from './tensor-list.ts'
 
 /**
@@ -13,6 +13,17 @@ export const gpt2: ModelFamily = {
   modelTypes: ['gpt2'],
 
   read(fields, name) {
+    const custom = fields.any('attention_head_type')
+    if (custom === 'multiquery') {
+      unsupported(
+        'attention_head_type',
+        custom,
+        'SantaCoder in custom code; bigcode/gpt_bigcode-santacoder holds the same weights',
+      )
+    }
+    if (fields.flag(false, 'add_cross_attention')) {
+      unsupported('add_cross_attention', true, 'an encoder to attend to has no place here')
+    }
     const [layers, heads, hiddenSize] = [fields.layers('n_layer'), fields.size('n_head'), fields.size('n_embd')]
     const headDim = splitEvenly(hiddenSize, heads, 'n_head')
     const kvHeads = fields.sizeOr(heads, 'num_key_value_heads')
@@ -67,5 +78,5 @@ export const gpt2: ModelFamily = {
 
   keyTensor: (layer) => ({ name: `h.${layer}.attn.c_attn.weight`, axis: 1, holds: 'QKV' }),
   withKvHeads: (raw, kvHeads) => ({ ...raw, num_key_value_heads: kvHeads }),
-  ignorable: [/^h\.\d+\.attn\.(bias|masked_bias)$/],
+  ignorable: () => [/^h\.\d+\.attn\.(bias|masked_bias)$/],
 }

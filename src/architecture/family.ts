@@ -1,6 +1,13 @@
 import type { Fields } from './fields.ts'
 import type { AttentionKind, ExpectedTensor, Family, ModelConfig } from './model-config.ts'
 
+/** What misleads about a model, and what to do about it. */
+export interface ModelWarning {
+  code: string
+  message: string
+  advice: string
+}
+
 /** What config.json's words say of the attention kind, read by one of its fields. */
 export interface ConfigWord {
   kind: AttentionKind
@@ -31,5 +38,7 @@ export interface ModelFamily {
   /** the same config.json with other K/V heads; absent where the family's config.json cannot say it */
   withKvHeads?(raw: Record<string, unknown>, kvHeads: number): Record<string, unknown>
   /** tensors of hub files that carry no weight of their own: masks, tables, copies */
-  ignorable: readonly RegExp[]
+  ignorable(config: ModelConfig): readonly RegExp[]
+  /** what is true of this config and surprises those who know the family */
+  surprises?(config: ModelConfig): ModelWarning[]
 }

@@ -27,6 +27,8 @@ export interface Fields {
   /** At most 4096. */
   layers(...names: string[]): number
   number(fallback: number, ...names: string[]): number
+  /** A whole number of at least 0. */
+  countOr(fallback: number, name: string): number
   flag(fallback: boolean, name: string): boolean
   text(fallback: string, ...names: string[]): string
 }
@@ -59,6 +61,7 @@ export function readFields(raw: Record<string, unknown>): Fields {
         ? value
         : unsupported(name ?? '', value, 'it must be a number above 0')
     },
+    countOr: (fallback, name) => (raw[name] === 0 ? 0 : whole([name], fallback, most.size)),
     flag(fallback, name) {
       const value = raw[name] ?? fallback
       return typeof value === 'boolean' ? value : unsupported(name, value, 'it must be true or false')

@@ -93,5 +93,5 @@ export const llamaShared = {
     holds: 'K',
   }),
   withKvHeads: (raw: Record<string, unknown>, kvHeads: number) => ({ ...raw, num_key_value_heads: kvHeads }),
-  ignorable: [/\.rotary_emb\.inv_freq$/],
+  ignorable: () => [/\.rotary_emb\.inv_freq$/],
 }

@@ -1,8 +1,11 @@
 import { AppError } from '../errors.ts'
 import type { Preset } from './preset.ts'
+import { deepSeekPresets } from './presets-deepseek.ts'
+import { fusedPresets } from './presets-fused.ts'
 import { gpt2Presets } from './presets-gpt2.ts'
+import { llamaPresets } from './presets-llama.ts'
 
-export const presets: readonly Preset[] = [...gpt2Presets]
+export const presets: readonly Preset[] = [...gpt2Presets, ...fusedPresets, ...llamaPresets, ...deepSeekPresets]
 
 /** @throws AppError NOT_FOUND listing the names there are */
 export function findPreset(name: string): Preset {

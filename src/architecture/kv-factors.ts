@@ -1,0 +1,54 @@
+import { cachedTokens, effectiveKvHeads, valuesPerSequence } from './kv-values.ts'
+import type { AttentionShape, ModelConfig } from './model-config.ts'
+
+export interface Factor {
+  name: string
+  value: number
+}
+
+export interface KvSizes {
+  contextLength: number
+  batch: number
+  bitsPerValue: number
+  tensorParallel: number
+}
+
+function tokens(shape: AttentionShape, { contextLength }: KvSizes): Factor {
+  const value = cachedTokens(shape, contextLength)
+  return { name: value < contextLength ? `tokens (window of ${value})` : 'tokens', value }
+}
+
+function heads(shape: AttentionShape, { tensorParallel }: KvSizes): Factor[] {
+  if (shape.latent) {
+    const width = { name: 'latent rank + rotary key dim', value: shape.latent.rank + shape.latent.ropeDim }
+    return tensorParallel > 1 ? [width, { name: 'devices (each keeps the latent)', value: tensorParallel }] : [width]
+  }
+  const kvHeads = shape.kvHeads ?? 0
+  const value = effectiveKvHeads(kvHeads, tensorParallel)
+  const copied = value > kvHeads ? ` (${kvHeads}, copied to ${tensorParallel} devices)` : ''
+  const widths =
+    shape.keyDim === shape.valueDim
+      ? [
+          { name: 'head dim', value: shape.keyDim },
+          { name: 'K and V', value: 2 },
+        ]
+      : [{ name: 'key dim + value dim', value: shape.keyDim + shape.valueDim }]
+  return [{ name: `KV heads${copied}`, value }, ...widths]
+}
+
+/**
+ * The factors whose product is the bytes of the KV cache: l, b, g, h, 2, s and bytes per value where all layers are
+ * alike; where they differ, the layers' values are one summed factor.
+ */
+export function kvFactors(config: Pick<ModelConfig, 'attention'>, sizes: KvSizes): Factor[] {
+  const { attention } = config
+  const [first] = attention
+  const batch = { name: 'batch', value: sizes.batch }
+  const width = { name: 'bytes per value', value: sizes.bitsPerValue / 8 }
+  if (first && attention.every((shape) => JSON.stringify(shape) === JSON.stringify(first))) {
+    const layers = { name: 'layers', value: attention.length }
+    return [layers, batch, ...heads(first, sizes), tokens(first, sizes), width]
+  }
+  const values = valuesPerSequence(config, sizes.contextLength, sizes.tensorParallel)
+  return [{ name: 'values of all layers and tokens', value: values }, batch, width]
+}
