@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import canonicalize from 'canonicalize'
+import { expectedTensors } from '../architecture/expected-tensors.ts'
+import type { ExpectedTensor, ModelConfig } from '../architecture/model-config.ts'
+import { findPreset } from '../architecture/presets.ts'
+import { readModelConfig } from '../architecture/read-config.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { openCheckpoint, syntheticKey } from '../checkpoints/open.ts'
+import { removeAbandoned, writeBeside } from '../checkpoints/write-beside.ts'
+import { type TensorToWrite, writeSafetensors } from '../checkpoints/write-safetensors.ts'
+import { AppError } from '../errors.ts'
+import { fillNormal, normalGenerator } from './normal.ts'
+import { findFamily } from './registry.ts'
+
+export interface SyntheticSource {
+  preset: string
+  seed: number
+  /** fields of the preset's config.json to replace */
+  overrides: Readonly<Record<string, unknown>> | null
+}
+
+export interface OpenedModel {
+  checkpoint: Checkpoint
+  config: ModelConfig
+}
+
+/** The folder below the data folder that synthetic weights and conversions are kept in. */
+export const weightsFolder = (dataDir: string): string => join(dataDir, 'weights')
+
+/**
+ * Opens the synthetic checkpoint of a preset and a seed, written first where it is not there yet. Its folder is named
+ * by what it holds, so whoever asks for the same weights finds them. A process killed while writing leaves no file
+ * under the name that is opened; two that write at once write the same bytes, and the last one's stay.
+ * @param onProgress told the share of the bytes written, 0 to 1; never called where nothing is written
+ * @throws AppError NOT_FOUND, CONFIG_UNSUPPORTED, OUT_OF_DISK
+ */
+export async function openSynthetic(
+  { preset, seed, overrides }: SyntheticSource,
+  dataDir: string,
+  onProgress?: (fraction: number) => void,
+): Promise<OpenedModel> {
+  const { name, config: base } = findPreset(preset)
+  const raw = { ...base, ...overrides }
+  const config = readModelConfig(raw, name)
+  findFamily(config) // refuses what the engine cannot run before gigabytes are written
+
+  const directory = join(weightsFolder(dataDir), `${name}-seed${seed}-${identify(raw, seed)}`)
+  const file = join(directory, 'model.safetensors')
+  if (await exists(file)) await removeAbandoned(file)
+  else await write(directory, file, raw, config, seed, onProgress)
+  try {
+    return { checkpoint: await openCheckpoint(directory), config }
+  } catch (error) {
+    // Our own file and yet damaged, by a full disk or a power cut: it can be made again.
+    if (!(error instanceof AppError) || error.code !== 'CHECKPOINT_INVALID') throw error
+    await rm(file, { force: true })
+    await write(directory, file, raw, config, seed, onProgress)
+    return { checkpoint: await openCheckpoint(directory), config }
+  }
+}
+
+/** Twelve hexadecimal digits over all that decides the bytes. */
+function identify(raw: Record<string, unknown>, seed: number): string {
+  const identity = canonicalize({ config: raw, seed, generator: normalGenerator }) ?? ''
+  return createHash('sha256').update(identity).digest('hex').slice(0, 12)
+}
+
+const exists = (file: string) =>
+  stat(file).then(
+    () => true,
+    () => false,
+  )
+
+async function write(
+  directory: string,
+  file: string,
+  raw: Record<string, unknown>,
+  config: ModelConfig,
+  seed: number,
+  onProgress?: (fraction: number) => void,
+): Promise<void> {
+  await mkdir(directory, { recursive: true })
+  await writeBeside(join(directory, 'config.json'), async (handle) => {
+    await handle.writeFile(`${JSON.stringify(raw, null, 2)}\n`)
+  })
+  const tensors = expectedTensors(config).map((tensor) => drawn(tensor, config, seed))
+  await writeSafetensors(file, tensors, { [syntheticKey]: 'true', seed: String(seed) }, (written, total) =>
+    onProgress?.(written / total),
+  )
+}
+
+/**
+ * A tensor as GPT-2's initialiser draws it (Radford et al. 2019, section 2.3): N(0, range²), the projections back into
+ * the residual stream scaled by 1 / sqrt(2 layers), biases 0, gains 1.
+ */
+function drawn({ name, shape, init }: ExpectedTensor, config: ModelConfig, seed: number): TensorToWrite {
+  const { initializerRange: range, layers } = config
+  switch (init) {
+    case 'zeros':
+      return { name, shape, fill: (out) => void out.fill(0) }
+    case 'ones':
+      return { name, shape, fill: (out) => void out.fill(1) }
+    case 'normal':
+      return { name, shape, fill: (out, start) => fillNormal(out, start, seed, name, range) }
+    case 'residual':
+      return { name, shape, fill: (out, start) => fillNormal(out, start, seed, name, range / Math.sqrt(2 * layers)) }
+  }
+}
