@@ -33,8 +33,8 @@ export interface Queues {
 export interface QueueConsumer {
   /** Resolves when the consumer waits for messages. */
   ready(): Promise<void>
-  /** Stops taking. `force` does not wait for the message in work: its lock runs out by itself. */
-  close(force: boolean): Promise<void>
+  /** Stops taking, and waits for the message in work. */
+  close(): Promise<void>
 }
 
 interface Message {
@@ -167,8 +167,8 @@ export function consumeQueue(
     async ready() {
       await worker.waitUntilReady()
     },
-    async close(force) {
-      await worker.close(force)
+    async close() {
+      await worker.close()
     },
   }
 }

@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { type Config, readConfig } from '../config.ts'
+import { connectDatabase } from '../db/client.ts'
+import { lockMachine } from '../db/machine-lock.ts'
+import { listenToRuns } from '../db/notifications.ts'
+import { registerWorker, removeWorker } from '../db/workers.ts'
+import { AppError } from '../errors.ts'
+import type { Device } from '../jobs/glossary.ts'
+import { consumeQueue, openQueues, type QueueOptions } from '../jobs/queues.ts'
+import { startSweeper } from '../jobs/sweep.ts'
+import { createLogger, type Logger } from '../log.ts'
+import { openRunStore } from './database-store.ts'
+import { probeDevices } from './devices.ts'
+import { readMachineId } from './machine-id.ts'
+import { keepPresent } from './presence.ts'
+import { type ProcessContext, processRun } from './process-run.ts'
+import type { RunStore } from './run-store.ts'
+
+/** How long a run under way may go on after the worker was asked to stop. */
+const finishMs = 8000
+/** After so long an asked worker ends whatever still hangs. */
+const exitMs = 9500
+
+/** Parts of a worker that may be others than its own: tests kill it between two writes, or bound its child's heap. */
+export interface WorkerParts {
+  /** default: what the probe of this machine finds */
+  devices?: readonly Device[]
+  /** default: this machine's */
+  machineId?: string
+  queuePrefix?: string
+  /** Gives back what the worker writes through. */
+  wrapStore?: (store: RunStore) => RunStore
+  /** Flags of V8 for the child of an execution. */
+  childArguments?: readonly string[]
+  logger?: Logger
+}
+
+export interface RunningWorker {
+  readonly id: string
+  readonly devices: readonly Device[]
+  /**
+   * Takes nothing more, gives what runs 8 s to finish, then stops it and hands it back, and removes the worker.
+   */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a worker in this process: it takes runs from the queues of the devices it offers, one at a time on this
+ * machine, each executed in a child process.
+ * @throws AppError DEVICE_UNAVAILABLE where the probe finds no device that computes rightly
+ */
+export async function startWorker(
+  config: Config,
+  databaseUrl: string,
+  parts: WorkerParts = {},
+): Promise<RunningWorker> {
+  const logger = parts.logger ?? createLogger('worker', config.logLevel)
+  const id = randomUUID()
+  const [machineId, devices] = await Promise.all([
+    parts.machineId ?? readMachineId(),
+    parts.devices ?? offeredDevices(),
+  ])
+  const db = connectDatabase(databaseUrl, { maxConnections: 4 })
+  const queueOptions: QueueOptions = {
+    redisUrl: config.redisUrl,
+    databaseUrl,
+    ...(parts.queuePrefix === undefined ? {} : { prefix: parts.queuePrefix }),
+    onError: (error) => logger.warn({ err: error }, 'the queue reports an error'),
+  }
+  const queues = openQueues(queueOptions)
+  const notifications = await listenToRuns(databaseUrl)
+  const stopping = new AbortController()
+  const closing = new AbortController()
+  const inHand = new Set<string>()
+  const databaseStore = openRunStore(db, { workerId: id, queueLockMs: config.queueLockMs, signal: stopping.signal })
+  const store = parts.wrapStore?.(databaseStore) ?? databaseStore
+  await registerWorker(db, { id, hostname: hostname(), pid: process.pid, machineId, devices: [...devices] })
+  const stopBeating = keepPresent({ db, store, queues, config, logger, workerId: id, inHand })
+  const sweeper = startSweeper({ db, queues, config, logger })
+  const context: ProcessContext = {
+    store,
+    queues,
+    config,
+    logger,
+    lockMachine: () => lockMachine(databaseUrl, machineId),
+    onRun: notifications.onRun,
+    signal: stopping.signal,
+    closing: closing.signal,
+    inHand,
+    execArgv: parts.childArguments ?? [],
+  }
+  const consumers = devices.map((device) =>
+    consumeQueue(device, queueOptions, config, (runId) => processRun(runId, device, context)),
+  )
+  await Promise.all(consumers.map((consumer) => consumer.ready()))
+  logger.info({ worker: id, machineId, devices, queue: queues.backend }, 'worker ready')
+
+  const stop = async () => {
+    logger.info({ worker: id, running: inHand.size }, 'worker stopping')
+    closing.abort()
+    const patience = setTimeout(() => stopping.abort(), finishMs)
+    await Promise.all([sweeper.stop(), ...consumers.map((consumer) => consumer.close())])
+    clearTimeout(patience)
+    await stopBeating()
+    await removeWorker(db, id)
+    await Promise.all([notifications.close(), queues.close(), db.close()])
+    logger.info({ worker: id }, 'worker stopped')
+  }
+  let stopped: Promise<void> | null = null
+  return {
+    id,
+    devices,
+    stop() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}
+
+async function offeredDevices(): Promise<readonly Device[]> {
+  const devices = await probeDevices()
+  if (devices.length > 0) return devices
+  throw new AppError(
+    'DEVICE_UNAVAILABLE',
+    'no execution provider of onnxruntime computes rightly on this machine',
+    'Start again with KVSCOPE_LOG_LEVEL=debug to see what each of them said.',
+  )
+}
+
+/**
+ * Runs a worker until SIGTERM or SIGINT, then ends the process within 10 s; a second signal ends it at once.
+ */
+export async function runWorkerProcess(config: Config, databaseUrl: string, parts: WorkerParts = {}): Promise<void> {
+  const worker = await startWorker(config, databaseUrl, parts)
+  let asked = false
+  const onSignal = () => {
+    if (asked) process.exit(1)
+    asked = true
+    // A database that is gone must not keep the process: its run is taken up when the worker's silence shows.
+    setTimeout(() => process.exit(1), exitMs).unref()
+    worker.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    )
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const config = readConfig()
+  if (config.databaseUrl === null) {
+    throw new AppError('VALIDATION_FAILED', 'DATABASE_URL is not set', 'Set it, or use "kvscope worker".')
+  }
+  await runWorkerProcess(config, config.databaseUrl)
+}

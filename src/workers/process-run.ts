@@ -1,0 +1,69 @@
+import type { Config } from '../config.ts'
+import { AppError, toErrorRecord } from '../errors.ts'
+import type { Device } from '../jobs/glossary.ts'
+import type { Queues } from '../jobs/queues.ts'
+import { parseSpec, type RunSpec } from '../jobs/spec.ts'
+import type { Logger } from '../log.ts'
+import { execute } from './execution.ts'
+import { type MachineLock, waitForTurn } from './machine-turn.ts'
+import type { RunStore, TakenRun } from './run-store.ts'
+
+export interface ProcessContext {
+  store: RunStore
+  queues: Pick<Queues, 'enqueue'>
+  config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs'>
+  logger: Logger
+  lockMachine: () => Promise<MachineLock>
+  onRun: (runId: string, callback: () => void) => () => void
+  /** Aborted when the worker no longer waits for what runs. */
+  signal: AbortSignal
+  /** Aborted when the worker takes nothing more. */
+  closing: AbortSignal
+  /** Runs this process is at; shared with whoever looks for runs that nobody is at. */
+  inHand: Set<string>
+  /** Flags of V8 for the child. */
+  execArgv?: readonly string[]
+}
+
+function parseStored(spec: unknown): RunSpec | AppError {
+  try {
+    return parseSpec(spec)
+  } catch (error) {
+    if (error instanceof AppError) return error
+    throw error
+  }
+}
+
+/**
+ * What a worker does with one message: waits for the machine's turn, starts an attempt, executes it. Until the turn
+ * comes the run stays queued. A message of a run that is another's, or has ended, is simply done.
+ */
+export async function processRun(runId: string, device: Device, context: ProcessContext): Promise<void> {
+  const { closing, inHand, logger } = context
+  const turn = await waitForTurn(context.lockMachine, closing)
+  // The sweeper enqueues the run again for another worker.
+  if (turn === null) return
+  inHand.add(runId)
+  try {
+    const run = await context.store.take(runId)
+    if (run === null) logger.debug({ runId }, 'nothing to do for this message')
+    else await attempt(run, device, context)
+  } finally {
+    inHand.delete(runId)
+    await turn.release().catch((error: unknown) => logger.warn({ err: error }, 'the machine lock was lost'))
+  }
+}
+
+async function attempt(run: TakenRun, device: Device, context: ProcessContext): Promise<void> {
+  const { store, queues, logger } = context
+  const guard = { runId: run.runId, attempt: run.attempt }
+  const spec = parseStored(run.spec)
+  if (spec instanceof AppError) {
+    await store.finish(guard, { error: toErrorRecord(spec) }, null)
+    return
+  }
+  const end = await execute(guard, spec, context)
+  logger.info({ ...guard, end }, 'execution ended')
+  if (end !== 'stopped') return
+  if (await store.handBack(guard)) await queues.enqueue(guard.runId, device, guard.attempt + 1)
+}
