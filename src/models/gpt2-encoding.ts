@@ -10,11 +10,18 @@ export interface Gpt2Encoding {
   decode(ids: readonly number[]): string
 }
 
+let loaded: Promise<Gpt2Encoding> | null = null
+
 /**
  * GPT-2's byte-pair encoding (r50k_base; Radford et al. 2019, section 2.2), without any file of a checkpoint. As Hugging
  * Face's tokenizer of gpt2 does, a literal <|endoftext|> becomes that token, and decoding leaves it out.
  */
-export async function loadGpt2Encoding(): Promise<Gpt2Encoding> {
+export function loadGpt2Encoding(): Promise<Gpt2Encoding> {
+  loaded ??= load()
+  return loaded
+}
+
+async function load(): Promise<Gpt2Encoding> {
   const [{ Tiktoken }, { default: ranks }] = await Promise.all([
     import('js-tiktoken/lite'),
     import('js-tiktoken/ranks/r50k_base'),
