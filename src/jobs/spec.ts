@@ -105,7 +105,11 @@ export function parseSpec(input: unknown): RunSpec {
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   const where = issue?.path.join('.') || 'spec'
-  throw new AppError('VALIDATION_FAILED', `${where}: ${issue?.message ?? 'does not fit'}`, 'Mend that field and send again.')
+  throw new AppError(
+    'VALIDATION_FAILED',
+    `${where}: ${issue?.message ?? 'does not fit'}`,
+    'Mend that field and send again.',
+  )
 }
 
 /** The spec as canonical JSON (RFC 8785): equal specs give equal text, whatever the order of their keys. */

@@ -3,9 +3,8 @@ import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { type Config, readConfig } from '../config.ts'
 import { connectDatabase } from '../db/client.ts'
-import { lockMachine } from '../db/machine-lock.ts'
 import { listenToRuns } from '../db/notifications.ts'
-import { registerWorker, removeWorker } from '../db/workers.ts'
+import { type NewWorker, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from '../jobs/glossary.ts'
 import { consumeQueue, openQueues, type QueueOptions } from '../jobs/queues.ts'
@@ -14,6 +13,7 @@ import { createLogger, type Logger } from '../log.ts'
 import { openRunStore } from './database-store.ts'
 import { probeDevices } from './devices.ts'
 import { readMachineId } from './machine-id.ts'
+import { waitForTurn } from './machine-turn.ts'
 import { keepPresent } from './presence.ts'
 import { type ProcessContext, processRun } from './process-run.ts'
 import type { RunStore } from './run-store.ts'
@@ -76,18 +76,18 @@ export async function startWorker(
   const inHand = new Set<string>()
   const databaseStore = openRunStore(db, { workerId: id, queueLockMs: config.queueLockMs, signal: stopping.signal })
   const store = parts.wrapStore?.(databaseStore) ?? databaseStore
-  await registerWorker(db, { id, hostname: hostname(), pid: process.pid, machineId, devices: [...devices] })
-  const stopBeating = keepPresent({ db, store, queues, config, logger, workerId: id, inHand })
+  const worker: NewWorker = { id, hostname: hostname(), pid: process.pid, machineId, devices }
+  await registerWorker(db, worker)
+  const stopBeating = keepPresent({ db, store, queues, config, logger, worker, inHand })
   const sweeper = startSweeper({ db, queues, config, logger })
   const context: ProcessContext = {
     store,
     queues,
     config,
     logger,
-    lockMachine: () => lockMachine(databaseUrl, machineId),
+    waitForTurn: () => waitForTurn(databaseUrl, machineId, closing.signal),
     onRun: notifications.onRun,
     signal: stopping.signal,
-    closing: closing.signal,
     inHand,
     execArgv: parts.childArguments ?? [],
   }

@@ -23,6 +23,7 @@ export async function tryPatiently<T>(
     } catch (error) {
       if (!mayPass(error) || performance.now() + everyMs > until || signal?.aborted === true) throw error
     }
-    await delay(everyMs)
+    // An abort ends the pause; the next try then is the last.
+    await delay(everyMs, undefined, { signal }).catch(() => undefined)
   }
 }

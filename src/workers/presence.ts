@@ -1,7 +1,8 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/client.ts'
 import { findRunsOfWorker } from '../db/unfinished-runs.ts'
-import { beat } from '../db/workers.ts'
+import { beat, type NewWorker, registerWorker } from '../db/workers.ts'
+import { enqueueOrLeave } from '../jobs/enqueue.ts'
 import type { Queues } from '../jobs/queues.ts'
 import type { Logger } from '../log.ts'
 import type { RunStore } from './run-store.ts'
@@ -12,7 +13,7 @@ export interface PresenceContext {
   queues: Pick<Queues, 'enqueue'>
   config: Pick<Config, 'heartbeatMs'>
   logger: Logger
-  workerId: string
+  worker: NewWorker
   /** Runs this process is at. */
   inHand: ReadonlySet<string>
 }
@@ -23,14 +24,14 @@ export interface PresenceContext {
  * @returns stops it, waiting for a beat under way
  */
 export function keepPresent(context: PresenceContext): () => Promise<void> {
-  const { db, store, queues, config, logger, workerId, inHand } = context
+  const { db, store, queues, config, logger, worker, inHand } = context
 
   const once = async () => {
-    await beat(db, workerId)
-    for (const { id, device, attempt } of await findRunsOfWorker(db, workerId)) {
+    if (!(await beat(db, worker.id))) await registerWorker(db, worker)
+    for (const { id, device, attempt } of await findRunsOfWorker(db, worker.id)) {
       if (inHand.has(id)) continue
       logger.warn({ runId: id, attempt }, 'handing back a run that this worker is not at')
-      if (await store.handBack({ runId: id, attempt })) await queues.enqueue(id, device, attempt + 1)
+      if (await store.handBack({ runId: id, attempt })) await enqueueOrLeave(queues, id, device, attempt + 1)
     }
   }
 

@@ -1,11 +1,12 @@
 import type { Config } from '../config.ts'
 import { AppError, toErrorRecord } from '../errors.ts'
+import { enqueueOrLeave } from '../jobs/enqueue.ts'
 import type { Device } from '../jobs/glossary.ts'
 import type { Queues } from '../jobs/queues.ts'
 import { parseSpec, type RunSpec } from '../jobs/spec.ts'
 import type { Logger } from '../log.ts'
 import { execute } from './execution.ts'
-import { type MachineLock, waitForTurn } from './machine-turn.ts'
+import type { MachineTurn } from './machine-turn.ts'
 import type { RunStore, TakenRun } from './run-store.ts'
 
 export interface ProcessContext {
@@ -13,12 +14,11 @@ export interface ProcessContext {
   queues: Pick<Queues, 'enqueue'>
   config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs'>
   logger: Logger
-  lockMachine: () => Promise<MachineLock>
+  /** Waits for the machine; null when the worker takes nothing more. */
+  waitForTurn: () => Promise<MachineTurn | null>
   onRun: (runId: string, callback: () => void) => () => void
   /** Aborted when the worker no longer waits for what runs. */
   signal: AbortSignal
-  /** Aborted when the worker takes nothing more. */
-  closing: AbortSignal
   /** Runs this process is at; shared with whoever looks for runs that nobody is at. */
   inHand: Set<string>
   /** Flags of V8 for the child. */
@@ -39,8 +39,8 @@ function parseStored(spec: unknown): RunSpec | AppError {
  * comes the run stays queued. A message of a run that is another's, or has ended, is simply done.
  */
 export async function processRun(runId: string, device: Device, context: ProcessContext): Promise<void> {
-  const { closing, inHand, logger } = context
-  const turn = await waitForTurn(context.lockMachine, closing)
+  const { inHand, logger } = context
+  const turn = await context.waitForTurn()
   // The sweeper enqueues the run again for another worker.
   if (turn === null) return
   inHand.add(runId)
@@ -50,7 +50,7 @@ export async function processRun(runId: string, device: Device, context: Process
     else await attempt(run, device, context)
   } finally {
     inHand.delete(runId)
-    await turn.release().catch((error: unknown) => logger.warn({ err: error }, 'the machine lock was lost'))
+    await turn.end()
   }
 }
 
@@ -65,5 +65,5 @@ async function attempt(run: TakenRun, device: Device, context: ProcessContext): 
   const end = await execute(guard, spec, context)
   logger.info({ ...guard, end }, 'execution ended')
   if (end !== 'stopped') return
-  if (await store.handBack(guard)) await queues.enqueue(guard.runId, device, guard.attempt + 1)
+  if (await store.handBack(guard)) await enqueueOrLeave(queues, guard.runId, device, guard.attempt + 1)
 }
