@@ -1,0 +1,170 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient } from 'graphql-ws'
+import { WebSocket } from 'ws'
+import { AppError, type ErrorCode, errorTable } from '../errors.ts'
+import { RunEventsDocument, type RunEventsSubscription } from '../generated/operations.ts'
+
+/** A generated operation: its text, and by its phantom type what it takes and gives. */
+interface TypedDocument<R, V> {
+  toString(): string
+  __apiType?: (variables: V) => R
+}
+
+export type RunEvent = RunEventsSubscription['runEvents']
+
+/** A client of one kvscope server. */
+export interface ApiClient {
+  /** Address of the server, such as http://127.0.0.1:4000. */
+  readonly address: string
+  /** @throws AppError with the server's code; INTERNAL where the server cannot be reached or answers out of turn */
+  request<R, V>(document: TypedDocument<R, V>, variables: V): Promise<R>
+  /**
+   * Every event of a run, once and in order, until the one that ends it. A lost connection is taken up again after the
+   * last event seen. `after`: the last event already seen.
+   * @throws AppError where the server refuses, or stays away for `patienceMs`
+   */
+  follow(runId: string, after?: number): AsyncGenerator<RunEvent, void>
+}
+
+interface GraphqlAnswer<R> {
+  data?: R | null
+  errors?: readonly { message: string; extensions?: Record<string, unknown> }[]
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorTable, code)
+}
+
+function unwrap<R>(answer: GraphqlAnswer<R>): R {
+  const first = answer.errors?.[0]
+  if (first !== undefined) throw toAppError(first)
+  if (answer.data === null || answer.data === undefined)
+    throw new AppError('INTERNAL', 'The server answered without data')
+  return answer.data
+}
+
+function toAppError(error: { message: string; extensions?: Record<string, unknown> }): AppError {
+  const code = error.extensions?.code
+  const hint = error.extensions?.hint
+  return new AppError(isErrorCode(code) ? code : 'INTERNAL', error.message, typeof hint === 'string' ? hint : null)
+}
+
+/** What graphql-ws throws: a list of GraphQL errors where the server refused, else a close event or a socket's error. */
+function refusal(error: unknown): AppError | null {
+  const first: unknown = Array.isArray(error) ? error[0] : null
+  if (typeof first === 'object' && first !== null && 'message' in first) {
+    const extensions = 'extensions' in first && typeof first.extensions === 'object' ? first.extensions : null
+    return toAppError({ message: String(first.message), extensions: { ...extensions } })
+  }
+  if (typeof error === 'object' && error !== null && 'code' in error && (error.code === 4401 || error.code === 4403)) {
+    return new AppError(
+      'UNAUTHENTICATED',
+      'The server refused the connection',
+      'Set KVSCOPE_TOKENS to the token that it knows.',
+    )
+  }
+  return null
+}
+
+const finalStatuses: readonly string[] = ['SUCCEEDED', 'FAILED', 'CANCELED']
+
+/**
+ * @param secret the bearer token, where the server asks for one
+ * @param signal ends every request and subscription
+ * @param retryMs how long a request is repeated while nothing listens; only for requests that may be sent twice
+ * @param patienceMs how long a subscription is taken up again while nothing answers
+ */
+export function createApiClient(
+  address: string,
+  options: { secret?: string | undefined; signal: AbortSignal; retryMs?: number; patienceMs?: number },
+): ApiClient {
+  const { secret, signal, retryMs = 0, patienceMs = 60_000 } = options
+  const endpoint = new URL('/graphql', address)
+
+  async function post(body: string): Promise<{ status: number; text: string }> {
+    const giveUp = Date.now() + retryMs
+    for (;;) {
+      try {
+        const headers = {
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json, application/json',
+          ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
+        }
+        const response = await fetch(endpoint, { method: 'POST', signal, headers, body })
+        return { status: response.status, text: await response.text() }
+      } catch (cause) {
+        signal.throwIfAborted()
+        if (Date.now() >= giveUp) {
+          const hint = 'Is the server running? Start one with: kvscope serve'
+          throw new AppError('INTERNAL', `No answer from ${address}`, hint, cause)
+        }
+      }
+      await sleep(250, undefined, { signal })
+    }
+  }
+
+  async function request<R, V>(document: TypedDocument<R, V>, variables: V): Promise<R> {
+    const { status, text } = await post(JSON.stringify({ query: document.toString(), variables }))
+    let answer: GraphqlAnswer<R>
+    try {
+      answer = JSON.parse(text)
+    } catch (cause) {
+      throw new AppError('INTERNAL', `${address} answered ${status} with something other than JSON`, null, cause)
+    }
+    return unwrap(answer)
+  }
+
+  async function* subscribe(runId: string, after: number): AsyncGenerator<RunEvent, void> {
+    const socket = createClient({
+      url: endpoint.href.replace(/^http/, 'ws'),
+      webSocketImpl: WebSocket,
+      // The library's own retry repeats the same `after`, and so repeats events: follow() resumes instead.
+      retryAttempts: 0,
+      ...(secret === undefined ? {} : { connectionParams: { authorization: `Bearer ${secret}` } }),
+    })
+    const stop = () => socket.terminate()
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      const query = RunEventsDocument.toString()
+      for await (const answer of socket.iterate<RunEventsSubscription>({ query, variables: { runId, after } })) {
+        yield unwrap({ data: answer.data ?? null, ...(answer.errors ? { errors: [...answer.errors] } : {}) }).runEvents
+      }
+    } finally {
+      signal.removeEventListener('abort', stop)
+      await socket.dispose()
+    }
+  }
+
+  async function* follow(runId: string, after = 0): AsyncGenerator<RunEvent, void> {
+    let seen = after
+    let lastHeard = Date.now()
+    let silentEnds = 0
+    for (let wait = 100; ; wait = Math.min(2 * wait, 2000)) {
+      signal.throwIfAborted()
+      try {
+        for await (const event of subscribe(runId, seen)) {
+          seen = event.seq
+          lastHeard = Date.now()
+          wait = 100
+          silentEnds = 0
+          yield event
+          if (event.status !== null && finalStatuses.includes(event.status)) return
+        }
+        // Ended in order but without a last event: the run had ended by `seen`, or the server was told to stop.
+        silentEnds += 1
+        if (silentEnds >= 3) return
+      } catch (error) {
+        signal.throwIfAborted()
+        const refused = error instanceof AppError ? error : refusal(error)
+        // INTERNAL is what a server says whose database is being brought back.
+        if (refused !== null && refused.code !== 'INTERNAL') throw refused
+        if (Date.now() - lastHeard > patienceMs) {
+          throw new AppError('INTERNAL', `The server at ${address} stopped answering`, 'See its log.', error)
+        }
+      }
+      await sleep(wait, undefined, { signal })
+    }
+  }
+
+  return { address, request, follow }
+}

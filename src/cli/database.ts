@@ -1,0 +1,26 @@
+import type { Config } from '../config.ts'
+import { migrate } from '../db/migrate.ts'
+import { startPostgres } from '../embedded/postgres.ts'
+
+/** A database that answers, for the time of a command. */
+export interface DatabaseServer {
+  readonly url: string
+  /** Leaves it; an embedded PostgreSQL that nobody else uses ends. */
+  stop(): Promise<void>
+}
+
+/**
+ * The database that the configuration names, or else the data folder's own PostgreSQL, started or attached to, with all
+ * migrations applied. A database that was named is left as it is: `kvscope migrate` is its owner's to run.
+ */
+export async function openDatabaseServer(config: Pick<Config, 'databaseUrl' | 'dataDir'>): Promise<DatabaseServer> {
+  if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: () => Promise.resolve() }
+  const postgres = await startPostgres(config.dataDir)
+  try {
+    await migrate(postgres.url)
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+  return { url: postgres.url, stop: () => postgres.stop() }
+}

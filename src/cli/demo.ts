@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { Config } from '../config.ts'
+import { AppError, type ErrorCode, errorTable } from '../errors.ts'
+import {
+  CancelRunDocument,
+  ModelContextDocument,
+  StartBenchmarkDocument,
+  type StartBenchmarkInput,
+} from '../generated/operations.ts'
+import { type BenchmarkRun, fetchBenchmarkRun } from './benchmark-run.ts'
+import { type ApiClient, createApiClient } from './client.ts'
+import { type CommandContext, collect, examples, withJsonOption } from './command.ts'
+import { type DemoOptions, folderBytes, planDemo } from './demo-plan.ts'
+import { nextText, openingText, resultText } from './demo-text.ts'
+import { lectureReport } from './lecture.ts'
+import { untilAborted } from './serve.ts'
+import { type JsonOption, writeJson } from './terminal.ts'
+
+interface Options extends DemoOptions {
+  serve?: true
+  json?: JsonOption
+}
+
+/** `kvscope demo`: from nothing to a stored, queried benchmark of MHA, GQA and MQA, with the whole service in between. */
+export function addDemoCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('demo')
+    .description('measure MHA, GQA and MQA against each other through the whole service')
+    .option('--small', "gpt2's shape instead of gpt2-medium's, for a weak machine")
+    .option('--quick', 'fewer blocks and smaller sizes')
+    .option('--model <DIR>', 'measure this checkpoint instead (may be repeated)', collect)
+    .option('--serve', 'keep everything up when done')
+    .addHelpText(
+      'after',
+      examples('demo', 'demo --small --quick', 'demo --model models/gpt2 --model models/llama', 'demo --json run.json'),
+    )
+    .action((options: Options) => demo(context, options))
+  withJsonOption(command)
+}
+
+/** What PostgreSQL and logs may take besides the weights. */
+const databaseBytes = 150e6
+/** API, worker and PostgreSQL beside the process that runs the models. */
+const servicesBytes = 450e6
+
+async function demo(context: CommandContext, options: Options): Promise<void> {
+  const { terminal, signal } = context
+  const config = demoConfig(context.config, options)
+  const { style } = terminal
+  // With --json alone, stdout is the reader's of the JSON.
+  const say = options.json === true ? terminal.note : terminal.print
+  say(`${openingText(await checkNeeds(config, options), style)}\n`)
+  if (options.json !== true) say(`${lectureReport(style)}\n`)
+  signal.throwIfAborted()
+
+  await mkdir(join(config.dataDir, 'logs'), { recursive: true })
+  const logPath = join(config.dataDir, 'logs', 'demo.log')
+  const log = await open(logPath, 'w')
+  const { startSupervisor } = await import('./supervisor.ts')
+  try {
+    const supervisor = await startSupervisor({
+      config,
+      signal,
+      output: log.fd,
+      onStep: (step) => terminal.progress(0, step),
+      onNotice: (notice) => terminal.note(notice),
+    })
+    try {
+      const client = createApiClient(supervisor.address, { secret: config.tokens[0]?.secret, signal, retryMs: 30_000 })
+      const run = await measure(client, options, context)
+      terminal.endProgress()
+      await writeJson(terminal, options.json, run)
+      if (options.json !== true) say(`${resultText(run, style)}\n\n${nextText(style)}`)
+      if (options.serve) {
+        say(
+          `\nServing ${style.accent(`${supervisor.address}/graphql`)}: open it in a browser for the playground. Ctrl-C stops it.`,
+        )
+        await untilAborted(signal)
+      }
+    } finally {
+      terminal.endProgress()
+      await supervisor.stop()
+    }
+  } catch (error) {
+    if (!signal.aborted) terminal.note(`The log of API and worker: ${logPath}`)
+    throw error
+  } finally {
+    await log.close()
+  }
+}
+
+/** A free port whatever PORT says, and the models named may be read for this run. */
+function demoConfig(config: Config, { model = [] }: DemoOptions): Config {
+  const roots = planDemo({ model }, Number.POSITIVE_INFINITY).subjects.flatMap(({ source }) => source.local?.path ?? [])
+  return { ...config, port: 0, host: '127.0.0.1', modelRoots: [...config.modelRoots, ...roots] }
+}
+
+/**
+ * What it will take, from configs alone, before anything starts.
+ * @throws AppError OUT_OF_DISK, OUT_OF_MEMORY, or what is wrong with a checkpoint
+ */
+async function checkNeeds(config: Config, options: Options) {
+  const [{ estimateResources }, { availableMemory }, { ensureDiskSpace }, { parseSpec }] = await Promise.all([
+    import('../bench/estimate.ts'),
+    import('../bench/memory.ts'),
+    import('../checkpoints/disk-space.ts'),
+    import('../jobs/spec.ts'),
+  ])
+  const { subjects, tests, prompt } = planDemo(options, 1024)
+  const spec = parseSpec({ kind: 'BENCHMARK', version: 1, subjects, tests, prompt })
+  const estimate = await estimateResources(spec, config.modelRoots)
+  const present = await folderBytes(join(config.dataDir, 'weights'))
+  const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes
+  const memoryBytes = estimate.memoryBytes + servicesBytes
+  const available = availableMemory()
+  await ensureDiskSpace(config.dataDir, diskBytes)
+  if (memoryBytes > available.bytes) {
+    const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`
+    throw new AppError(
+      'OUT_OF_MEMORY',
+      `The demo takes about ${gb(memoryBytes)} of memory, and ${gb(available.bytes)} are left by the ${available.bound}`,
+      'Take --small, or free some memory.',
+    )
+  }
+  const synthetic = (options.model ?? []).length === 0
+  return { diskBytes, memoryBytes, availableMemoryBytes: available.bytes, dataDir: config.dataDir, synthetic }
+}
+
+/** Submits, follows and reads the run as any client would; an interrupted one is cancelled, not left to the next start. */
+async function measure(
+  client: ApiClient,
+  options: Options,
+  { terminal, signal }: CommandContext,
+): Promise<BenchmarkRun> {
+  const input = planDemo(options, await shortestContext(client, options))
+  const { startBenchmark } = await client.request(StartBenchmarkDocument, {
+    input: { ...input, idempotencyKey: randomUUID() },
+  })
+  const { id } = startBenchmark.run
+  try {
+    let fraction = 0
+    for await (const event of client.follow(id)) {
+      fraction = event.fraction ?? fraction
+      terminal.progress(fraction, event.message ?? (event.status ?? '').toLowerCase())
+    }
+  } catch (error) {
+    if (signal.aborted) await cancel(client.address, id)
+    throw error
+  }
+  const run = await fetchBenchmarkRun(client, id)
+  if (run.status === 'SUCCEEDED') return run
+  const { code, message, hint } = run.error ?? { code: 'CONFLICT', message: `The run ended ${run.status}`, hint: null }
+  throw new AppError(isErrorCode(code) ? code : 'INTERNAL', message, hint)
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorTable, code)
+}
+
+async function shortestContext(client: ApiClient, options: Options): Promise<number> {
+  const sources: StartBenchmarkInput['subjects'][number]['source'][] = planDemo(options, 1024).subjects.map(
+    ({ source }) => source,
+  )
+  const models = await Promise.all(sources.map((source) => client.request(ModelContextDocument, { source })))
+  return Math.min(...models.map(({ model }) => model.contextLength))
+}
+
+async function cancel(address: string, id: string): Promise<void> {
+  const client = createApiClient(address, { signal: AbortSignal.timeout(1_500) })
+  await client.request(CancelRunDocument, { id }).catch(() => undefined)
+}

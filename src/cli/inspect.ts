@@ -1,0 +1,139 @@
+import type { Command } from 'commander'
+import type { ModelFacts } from '../architecture/model-facts.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { sharingStrip } from '../render/sharing.ts'
+import type { Style } from '../render/style.ts'
+import { tableToText, wrap } from '../render/table.ts'
+import { formatBytes, formatCount, formatInteger } from '../render/units.ts'
+import { type CommandContext, examples, withJsonOption } from './command.ts'
+import { deliver, type JsonOption } from './terminal.ts'
+
+/** `kvscope inspect`: what a checkpoint really is, by its config and by its weights' shapes. */
+export function addInspectCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('inspect')
+    .argument('<MODEL>', "a checkpoint's folder, a preset's name or a config.json")
+    .description('what a checkpoint really is: attention kind with the evidence, sizes, tensors')
+    .addHelpText('after', examples('inspect models/falcon-7b', 'inspect gemma-2b', 'inspect config.json --json'))
+    .action((model: string, options: { json?: JsonOption }) => inspect(model, options, context))
+  withJsonOption(command)
+}
+
+interface TensorSummary {
+  dtype: string
+  tensors: number
+  bytes: number
+}
+
+async function inspect(model: string, options: { json?: JsonOption }, { terminal }: CommandContext): Promise<void> {
+  const [{ describeSource }, { openCheckpoint }, { anySource }] = await Promise.all([
+    import('../jobs/model-source.ts'),
+    import('../checkpoints/open.ts'),
+    import('./source.ts'),
+  ])
+  const { source, roots } = await anySource(model)
+  const facts = await describeSource(source, roots)
+  const checkpoint = 'local' in source ? await openCheckpoint(source.local.path) : null
+  const tensors = checkpoint === null ? [] : summarizeTensors(checkpoint)
+  const stored = checkpoint && {
+    directory: checkpoint.directory,
+    fingerprint: checkpoint.fingerprint,
+    synthetic: checkpoint.synthetic,
+  }
+  await deliver(
+    terminal,
+    options.json,
+    { ...facts, checkpoint: stored, tensors },
+    inspectText(facts, checkpoint, tensors, terminal.style),
+  )
+}
+
+function summarizeTensors(checkpoint: Checkpoint): TensorSummary[] {
+  const byDtype = new Map<string, TensorSummary>()
+  for (const { dtype, length } of checkpoint.tensors.values()) {
+    const summary = byDtype.get(dtype) ?? { dtype, tensors: 0, bytes: 0 }
+    byDtype.set(dtype, { dtype, tensors: summary.tensors + 1, bytes: summary.bytes + length })
+  }
+  return [...byDtype.values()]
+}
+
+function inspectText(
+  facts: ModelFacts,
+  checkpoint: Checkpoint | null,
+  tensors: readonly TensorSummary[],
+  style: Style,
+): string {
+  const kvHeads = facts.kvHeads === null ? '' : `, ${facts.kvHeads} K/V heads`
+  const where =
+    checkpoint === null
+      ? 'no weights: sizes only'
+      : `${checkpoint.directory}${checkpoint.synthetic ? ', SYNTHETIC WEIGHTS' : ''}`
+  const parts = [
+    `${style.bold(facts.name)}  ${style.accent(facts.attentionKind)}, family ${facts.family}\n${where}`,
+    tableToText(
+      {
+        columns: [{ title: 'size' }, { title: 'value' }],
+        rows: [
+          ['layers', `${facts.layers}`],
+          ['attention', `${facts.heads} query heads${kvHeads}`],
+          [
+            'head dim',
+            facts.keyDim === facts.valueDim ? `${facts.keyDim}` : `${facts.keyDim} of K, ${facts.valueDim} of V`,
+          ],
+          ['hidden size', formatInteger(facts.hiddenSize)],
+          ['context', `${formatInteger(facts.contextLength)} positions`],
+          ['vocabulary', `${formatInteger(facts.vocabularySize)} tokens`],
+          ['parameters', `${formatCount(facts.parameters)} (${formatInteger(facts.parameters)})`],
+          [
+            'KV cache',
+            `${formatInteger(facts.kvBytesPerToken.F16)} bytes a token in F16, ${formatInteger(facts.kvBytesPerToken.F32)} in F32`,
+          ],
+          ...tensors.map(({ dtype, tensors: count, bytes }) => [`${dtype} tensors`, `${count}, ${formatBytes(bytes)}`]),
+        ],
+      },
+      { head: style.bold, width: 80 },
+    ),
+  ]
+  if (facts.kvHeads !== null && facts.heads <= 39 && facts.heads % facts.kvHeads === 0) {
+    parts.push(
+      `${style.dim('● '.repeat(facts.heads).trimEnd())}  query heads\n${style.accent(sharingStrip(facts.heads, facts.kvHeads))}  K/V heads`,
+    )
+  }
+  if (facts.layerAttention.length > 1) parts.push(layersText(facts, style))
+  parts.push(
+    [
+      style.bold('why it is taken for that'),
+      ...facts.votes.flatMap(({ by, kind, evidence }) => hang(`${by.toLowerCase()} says ${kind}: ${evidence}`, '· ')),
+    ].join('\n'),
+  )
+  if (facts.warnings.length > 0) {
+    parts.push(
+      facts.warnings.flatMap(({ code, message, advice }) => hang(`${code}: ${message}. ${advice}`, '! ')).join('\n'),
+    )
+  }
+  return parts.join('\n\n')
+}
+
+function hang(text: string, mark: string): string[] {
+  return wrap(text, 78).map((line, index) => (index === 0 ? mark : '  ') + line)
+}
+
+function layersText(facts: ModelFacts, style: Style): string {
+  return tableToText(
+    {
+      columns: [
+        { title: 'layers' },
+        { title: 'kind' },
+        { title: 'K/V heads', align: 'right' },
+        { title: 'window', align: 'right' },
+      ],
+      rows: facts.layerAttention.map(({ layers, kind, kvHeads, window }) => [
+        layers.length > 6 ? `${layers.length} layers from ${layers[0]}` : layers.join(', '),
+        kind,
+        kvHeads === null ? 'latent' : `${kvHeads}`,
+        window === null ? 'all' : formatInteger(window),
+      ]),
+    },
+    { head: style.bold, width: 80 },
+  )
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { BenchSink } from '../bench/result.ts'
+import { runBenchmark } from '../bench/run-benchmark.ts'
+import { connectDatabase, type Database } from '../db/client.ts'
+import { lockMachine } from '../db/machine-lock.ts'
+import { cancelRun } from '../db/runs.ts'
+import { beat, registerWorker, removeWorker } from '../db/workers.ts'
+import { AppError, toErrorRecord } from '../errors.ts'
+import { type BenchmarkSpec, type BenchmarkSpecInput, parseSpec } from '../jobs/spec.ts'
+import { submitRun } from '../jobs/submit.ts'
+import { describeFailure } from '../workers/cause-of-death.ts'
+import { openRunStore } from '../workers/database-store.ts'
+import { readMachineId } from '../workers/machine-id.ts'
+import type { Guard, RunStore } from '../workers/run-store.ts'
+import type { CommandContext } from './command.ts'
+
+/**
+ * Runs a benchmark in this process and stores it exactly as a worker would: this process is a worker for that time, one
+ * that offers no device, holds the machine's lock, and takes its own run, so nothing goes through a queue.
+ * @returns the run's id
+ * @throws AppError as the benchmark does; the run is then stored as FAILED, or as CANCELED after Ctrl-C
+ */
+export async function measureAndStore(
+  input: BenchmarkSpecInput,
+  context: CommandContext,
+  databaseUrl: string,
+): Promise<string> {
+  const { config, terminal, signal } = context
+  const db = connectDatabase(databaseUrl, { maxConnections: 4 })
+  const workerId = randomUUID()
+  const machineId = await readMachineId()
+  const patience = setTimeout(() => terminal.note('Waiting for another benchmark on this machine to end ...'), 1_000)
+  const lock = await lockMachine(databaseUrl, machineId, { signal }).finally(() => clearTimeout(patience))
+  let beating: NodeJS.Timeout | null = null
+  try {
+    await registerWorker(db, { id: workerId, hostname: hostname(), pid: process.pid, machineId, devices: [] })
+    // Timers run between trials, which is when a silence of many seconds could begin to matter.
+    beating = setInterval(() => void beat(db, workerId).catch(() => undefined), config.heartbeatMs)
+    const store = openRunStore(db, { workerId, queueLockMs: config.queueLockMs, signal })
+    const withoutQueue = { enqueue: () => Promise.resolve() }
+    const submission = { spec: parseSpec(input), labels: [], note: 'kvscope bench', idempotencyKey: null }
+    const { runId } = await submitRun({ db, queues: withoutQueue, config }, submission)
+    const taken = await store.take(runId)
+    if (taken === null)
+      throw new AppError('CONFLICT', `Run ${runId} was taken by another worker`, 'Run the command again.')
+    await execute(taken, parseSpec(taken.spec), store, db, context)
+    return runId
+  } finally {
+    if (beating !== null) clearInterval(beating)
+    await removeWorker(db, workerId).catch(() => undefined)
+    await lock.release()
+    await db.close()
+  }
+}
+
+async function execute(
+  guard: Guard,
+  spec: BenchmarkSpec,
+  store: RunStore,
+  db: Database,
+  context: CommandContext,
+): Promise<void> {
+  const { config, terminal, signal } = context
+  const writes = orderedWrites()
+  const sink: BenchSink = {
+    progress(fraction, message) {
+      signal.throwIfAborted()
+      terminal.progress(fraction, message)
+      writes.add(() => store.addProgress(guard, fraction, message))
+    },
+    subjects: (rows) => writes.add(() => store.completeSubjects(guard, rows)),
+    series: (rows) => writes.add(() => store.insertSeries(guard, rows)),
+  }
+  try {
+    const outcome = await runBenchmark(spec, config, sink)
+    await writes.done()
+    const { environment, ...rest } = outcome
+    await store.finish(guard, { outcome: { ...rest, environment: { ...environment } } }, null)
+  } catch (error) {
+    await writes.done().catch(() => undefined)
+    if (signal.aborted) await cancelRun(db, guard.runId)
+    else
+      await store.finish(
+        guard,
+        { error: error instanceof AppError ? toErrorRecord(error) : describeFailure(error) },
+        null,
+      )
+    throw error
+  } finally {
+    terminal.endProgress()
+  }
+}
+
+/** Writes one after the other behind the measuring; the first that fails or is refused stops it at its next word. */
+function orderedWrites() {
+  let failed: unknown = null
+  let last = Promise.resolve()
+  return {
+    add(write: () => Promise<boolean>): void {
+      if (failed !== null) throw failed
+      last = last.then(async () => {
+        if (failed !== null) return
+        try {
+          if (!(await write())) failed = new AppError('CONFLICT', 'The run was cancelled or taken by another worker')
+        } catch (error) {
+          failed = error
+        }
+      })
+    },
+    async done(): Promise<void> {
+      await last
+      if (failed !== null) throw failed
+    },
+  }
+}

@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { type CommandContext, examples, withJsonOption } from './command.ts'
+import { deliver, type JsonOption } from './terminal.ts'
+
+/** `kvscope migrate`: brings the tables of the database up to this version. */
+export function addMigrateCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('migrate')
+    .description('bring the database up to this version; safe to run at any time, also twice at once')
+    .addHelpText('after', examples('migrate'))
+    .action((options: { json?: JsonOption }) => run(context, options.json))
+  withJsonOption(command)
+}
+
+async function run({ config, terminal }: CommandContext, json: JsonOption): Promise<void> {
+  const [{ migrate }, { openDatabaseServer }] = await Promise.all([import('../db/migrate.ts'), import('./database.ts')])
+  const database = await openDatabaseServer(config)
+  try {
+    await migrate(database.url)
+    await deliver(terminal, json, { migrated: true }, 'The database is up to date.')
+  } finally {
+    await database.stop()
+  }
+}

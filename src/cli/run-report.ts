@@ -1,0 +1,282 @@
+import { bar } from '../render/progress.ts'
+import { sharingStrip } from '../render/sharing.ts'
+import type { Style } from '../render/style.ts'
+import { type Table, tableToText, wrap } from '../render/table.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatDecimalBytes,
+  formatInteger,
+  formatMilliseconds,
+  formatRate,
+  formatRatio,
+} from '../render/units.ts'
+import type { BenchmarkRun, Series, Subject } from './benchmark-run.ts'
+import { groupSeries, phaseLabel, stepsOf, subjectLabels } from './run-labels.ts'
+
+const bytesOf = { F32: 4, F16: 2, BF16: 2, FP8: 1, INT8: 1, INT4: 0.5 } as const
+
+/** Bytes that one more token adds to a subject's cache, by the formula: the schema gives them for F16. */
+export function kvBytesPerToken(subject: Subject): number {
+  return (subject.model.kvBytesPerToken / bytesOf.F16) * bytesOf[subject.kvDtype]
+}
+
+/** The decode series of a subject with the fullest cache; null where none was measured. */
+function deepestDecode(run: BenchmarkRun, subject: Subject): Series | null {
+  const decodes = run.series.filter((each) => each.phase === 'DECODE' && each.subject.index === subject.index)
+  return decodes.toSorted((a, b) => (b.kvCacheBytes ?? 0) - (a.kvCacheBytes ?? 0))[0] ?? null
+}
+
+/** Tokens in the cache that the last step of a trial was fed, all sequences together: its own token is not among them. */
+export function cachedTokens(series: Pick<Series, 'depth' | 'promptTokens' | 'generatedTokens' | 'batch'>): number {
+  return (series.depth + series.promptTokens + Math.max(0, series.generatedTokens - 1)) * series.batch
+}
+
+/** The run for people, in at most 80 columns: machine, models with their caches, timings with ratios to the first model. */
+export function runReport(run: BenchmarkRun, style: Style): string {
+  return [heading(run, style), sharing(run, style), cacheTable(run, style), timings(run, style), warnings(run, style)]
+    .filter((part) => part !== '')
+    .join('\n\n')
+}
+
+function heading(run: BenchmarkRun, style: Style): string {
+  const { environment } = run
+  const machine =
+    environment === null
+      ? []
+      : [
+          `${environment.cpu}, ${environment.cores} cores, ${formatDecimalBytes(environment.memoryBytes)} of memory`,
+          `onnxruntime ${environment.onnxruntime}, Node ${environment.node}, kvscope ${environment.kvscope}`,
+        ]
+  const duration =
+    run.startedAt === null || run.finishedAt === null
+      ? ''
+      : `, ${formatMilliseconds(Date.parse(run.finishedAt) - Date.parse(run.startedAt))}`
+  const synthetic = run.subjects.some((subject) => subject.synthetic)
+  return [
+    style.bold(`RUN ${run.id}`),
+    `${run.status}${run.error === null ? '' : ` ${run.error.code}`}, ${run.startedAt ?? run.queuedAt}${duration}`,
+    ...machine.flatMap((line) => wrap(line, 80)),
+    ...(synthetic ? [style.warn(syntheticNotice(run.subjects))] : []),
+    ...(run.error === null ? [] : [style.bad(run.error.message), ...(run.error.hint === null ? [] : [run.error.hint])]),
+  ].join('\n')
+}
+
+/** Says which weights are made up: their speed is real, whatever they would write is not. */
+export function syntheticNotice(subjects: readonly Subject[]): string {
+  const all = subjects.every((subject) => subject.synthetic)
+  const who = all
+    ? ''
+    : ` (${subjects
+        .filter((each) => each.synthetic)
+        .map((each) => each.name)
+        .join(', ')})`
+  return `SYNTHETIC WEIGHTS${who}: drawn from a seed; the speed is real, the text would not be`
+}
+
+/** Query heads over the K/V heads that serve them, where that fits a line. */
+function sharing(run: BenchmarkRun, style: Style): string {
+  const labels = subjectLabels(run.subjects)
+  const heads = run.subjects[0]?.model.heads ?? 0
+  const drawable = run.subjects.every(
+    ({ model }) => model.heads === heads && model.kvHeads !== null && heads % model.kvHeads === 0,
+  )
+  if (!drawable || heads > 28) return ''
+  const width = Math.max(...labels.map((label) => label.length), 'query heads'.length)
+  return [
+    `${'query heads'.padEnd(width)}  ${style.dim('● '.repeat(heads).trimEnd())}`,
+    ...run.subjects.map(
+      ({ model }, index) =>
+        `${(labels[index] ?? '').padEnd(width)}  ${style.accent(sharingStrip(heads, model.kvHeads ?? heads))}`,
+    ),
+  ].join('\n')
+}
+
+function cacheTable(run: BenchmarkRun, style: Style): string {
+  const labels = subjectLabels(run.subjects)
+  const rows = run.subjects.map((subject, index) => {
+    const decode = deepestDecode(run, subject)
+    const measured = decode?.kvCacheBytes ?? null
+    return [
+      labels[index] ?? '',
+      formatCount(subject.model.parameters),
+      formatInteger(kvBytesPerToken(subject)),
+      measured === null || decode === null ? '–' : formatInteger(measured / cachedTokens(decode)),
+      measured === null ? '–' : formatBytes(measured),
+    ]
+  })
+  const [subject] = run.subjects
+  const decode = subject === undefined ? null : deepestDecode(run, subject)
+  const tokens = decode === null ? null : cachedTokens(decode)
+  const table: Table = {
+    columns: [
+      { title: 'model' },
+      { title: 'parameters', align: 'right' },
+      { title: 'B/token, formula', align: 'right' },
+      { title: 'measured', align: 'right' },
+      { title: tokens === null ? 'cache' : `cache of ${formatInteger(tokens)} tokens`, align: 'right' },
+    ],
+    rows,
+  }
+  const first = run.subjects[0]
+  const factors =
+    first === undefined || first.model.kvHeads === null
+      ? []
+      : [
+          `${labels[0]}: ${first.model.layers} layers x ${first.model.kvHeads} K/V heads x ${first.model.keyDim} head dim x 2 (K and V) x ${bytesOf[first.kvDtype]} bytes = ${formatInteger(kvBytesPerToken(first))} B a token`,
+        ]
+  return [
+    tableToText(table, { head: style.bold, width: 80 }),
+    ...factors.flatMap((line) => wrap(line, 80).map(style.dim)),
+  ].join('\n')
+}
+
+interface TimingRow {
+  series: Series
+  ratio: number | null
+  interval: { low: number; high: number } | null
+}
+
+function timingRows(run: BenchmarkRun, group: readonly Series[]): TimingRow[] {
+  return group.map((series) => {
+    const row = run.comparison.find(
+      (each) =>
+        each.candidate?.subject.index === series.subject.index &&
+        each.phase === series.phase &&
+        each.test === series.test,
+    )
+    return { series, ratio: row?.ratio ?? null, interval: row?.interval ?? null }
+  })
+}
+
+const barWidth = 8
+
+function timings(run: BenchmarkRun, style: Style): string {
+  const labels = subjectLabels(run.subjects)
+  const groups = groupSeries(run)
+  if (groups.length === 0) return ''
+  const several = run.subjects.length > 1
+  const table: Table = {
+    columns: [
+      { title: '' },
+      { title: '' },
+      { title: 'median', align: 'right' },
+      { title: '± sd', align: 'right' },
+      { title: 'n', align: 'right' },
+      { title: 'tokens/s', align: 'right' },
+      ...(several ? [{ title: 'ratio [95 %]' }] : []),
+    ],
+    rows: groups.flatMap((group) => {
+      const longest = Math.max(...group.map((series) => series.summary.median))
+      return timingRows(run, group).map((row) => timingCells(row, labels, longest, several, style))
+    }),
+  }
+  const [titles = '', rule = '', ...lines] = tableToText(table).split('\n')
+  const body = groups.flatMap((group) => {
+    const head = group[0]
+    if (head === undefined) return []
+    const unit = head.phase === 'DECODE' ? ', time of one token' : ''
+    return [style.bold(phaseLabel(head)) + style.dim(unit), ...lines.splice(0, group.length)]
+  })
+  const caption = several ? [style.dim(`ratio: time of the median / ${labels[0]}'s, with its bootstrap interval`)] : []
+  return [style.bold(titles), rule, ...body, ...caption].join('\n')
+}
+
+function timingCells(
+  { series, ratio, interval }: TimingRow,
+  labels: readonly string[],
+  longest: number,
+  several: boolean,
+  style: Style,
+): string[] {
+  const { summary } = series
+  const steps = stepsOf(series)
+  const single = summary.count === 1
+  const spread =
+    summary.standardDeviation === null ? '' : `±${((100 * summary.standardDeviation) / summary.mean).toFixed(1)} %`
+  const isBaseline = series.subject.index === 0
+  return [
+    `  ${labels[series.subject.index] ?? ''}`,
+    style.dim(bar(summary.median / longest, barWidth).padEnd(barWidth)),
+    formatMilliseconds(summary.median / steps),
+    style.dim(spread),
+    single ? style.dim('1') : `${summary.count}`,
+    series.tokensPerSecond === null ? '' : formatRate(series.tokensPerSecond.median),
+    ...(several ? [isBaseline ? '1' : ratioCell(ratio, interval, style)] : []),
+  ]
+}
+
+/** Coloured only where the whole interval lies on one side of 1; the figures say the same without colour. */
+function ratioCell(ratio: number | null, interval: { low: number; high: number } | null, style: Style): string {
+  if (ratio === null) return '–'
+  const text = formatRatio(ratio, interval)
+  if (interval === null) return style.dim(text)
+  return interval.high < 1 ? style.good(text) : interval.low > 1 ? style.bad(text) : text
+}
+
+function warnings(run: BenchmarkRun, style: Style): string {
+  const all = [
+    // Synthetic weights are said at the head of the report.
+    ...run.warnings.filter(({ code }) => code !== 'SYNTHETIC_WEIGHTS').map((warning) => ({ warning, where: '' })),
+    ...run.series.flatMap((series) =>
+      series.warnings.map((warning) => ({ warning, where: `${series.subject.name}, ` })),
+    ),
+  ]
+  const kinds = new Map<string, { text: string; advice: string; count: number }>()
+  for (const { warning, where } of all) {
+    const known = kinds.get(warning.code)
+    if (known === undefined)
+      kinds.set(warning.code, { text: where + warning.message, advice: warning.advice, count: 1 })
+    else known.count += 1
+  }
+  return [...kinds.values()]
+    .flatMap(({ text, advice, count }) => {
+      const more = count > 1 ? ` (and ${count - 1} more such)` : ''
+      const [first = '', ...rest] = wrap(`${text}${more}. ${advice}`, 78)
+      return [`${style.warn('!')} ${first}`, ...rest.map((line) => `  ${line}`)]
+    })
+    .join('\n')
+}
+
+/** One row a series with raw figures, for Markdown and CSV: milliseconds of a whole trial, bytes, tokens a second. */
+export function runTable(run: BenchmarkRun): Table {
+  const right = { align: 'right' } as const
+  return {
+    columns: [
+      { title: 'model' },
+      { title: 'kind' },
+      { title: 'K/V heads', ...right },
+      { title: 'params', ...right },
+      { title: 'synthetic' },
+      { title: 'device' },
+      { title: 'phase' },
+      { title: 'test' },
+      { title: 'n', ...right },
+      { title: 'ms', ...right },
+      { title: 'ms low', ...right },
+      { title: 'ms high', ...right },
+      { title: 't/s', ...right },
+      { title: 'KV bytes', ...right },
+      { title: 'ratio', ...right },
+    ],
+    rows: groupSeries(run).flatMap((group) =>
+      timingRows(run, group).map(({ series, ratio }) => [
+        series.subject.name,
+        series.subject.model.attentionKind,
+        `${series.subject.model.kvHeads ?? ''}`,
+        `${series.subject.model.parameters}`,
+        series.subject.synthetic ? 'SYNTHETIC WEIGHTS' : 'no',
+        series.subject.device,
+        series.phase,
+        series.test ?? '',
+        `${series.summary.count}`,
+        series.summary.median.toFixed(3),
+        series.summary.interval?.low.toFixed(3) ?? '',
+        series.summary.interval?.high.toFixed(3) ?? '',
+        series.tokensPerSecond?.median.toFixed(2) ?? '',
+        `${series.kvCacheBytes ?? ''}`,
+        series.subject.index === 0 ? '1' : (ratio?.toFixed(4) ?? ''),
+      ]),
+    ),
+  }
+}

@@ -1,0 +1,59 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
+import { AppError } from '../errors.ts'
+import type { ModelSource, RunnableSource } from '../jobs/spec.ts'
+
+/** A model as it is named on the command line, and the folders that its files may be read from. */
+export interface NamedSource<Source> {
+  source: Source
+  roots: string[]
+}
+
+/**
+ * A folder or a preset's name as a source that can run. What is a folder is taken for one: a preset of the same name is
+ * reached from elsewhere.
+ */
+export async function runnableSource(model: string, seed = 0): Promise<NamedSource<RunnableSource>> {
+  const path = resolve(model)
+  const found = await stat(path).catch(() => null)
+  if (found?.isDirectory()) return { source: { local: { path } }, roots: [path] }
+  if (found !== null || looksLikePath(model)) throw noFolder(model)
+  return { source: { synthetic: { preset: model, seed, overrides: null } }, roots: [] }
+}
+
+/** The same, or a bare config.json, which has sizes only. */
+export async function anySource(model: string): Promise<NamedSource<ModelSource>> {
+  const path = resolve(model)
+  const found = await stat(path).catch(() => null)
+  if (!found?.isFile()) return runnableSource(model)
+  const config = parseConfig(await readFile(path, 'utf8'), model)
+  return { source: { config: { _name_or_path: basename(path), ...config } }, roots: [] }
+}
+
+function parseConfig(text: string, model: string): Record<string, never> {
+  try {
+    const config: unknown = JSON.parse(text)
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return { ...config }
+  } catch (cause) {
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${model} is not JSON`,
+      'Give a config.json, a folder or the name of a preset.',
+      cause,
+    )
+  }
+  throw new AppError(
+    'CHECKPOINT_INVALID',
+    `${model} holds no JSON object`,
+    'Give a config.json, a folder or the name of a preset.',
+  )
+}
+
+/** Names of presets hold neither. */
+function looksLikePath(model: string): boolean {
+  return /[\\/]/.test(model) || model.endsWith('.json') || model.startsWith('.')
+}
+
+function noFolder(model: string): AppError {
+  return new AppError('NOT_FOUND', `${model} is no folder`, 'Give the folder of a checkpoint or the name of a preset.')
+}

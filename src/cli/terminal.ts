@@ -1,0 +1,104 @@
+import { writeFile } from 'node:fs/promises'
+import { progressLine } from '../render/progress.ts'
+import { createStyle, type Style } from '../render/style.ts'
+
+/** Where a command's words go: results to stdout, everything on the way there to stderr. */
+export interface Terminal {
+  /** Style of what is printed: escape sequences only where stdout is a terminal and NO_COLOR is unset. */
+  readonly style: Style
+  /** Columns of the screen; 80 in a pipe. */
+  readonly width: number
+  /** Whether somebody sits before it who can be asked. */
+  readonly interactive: boolean
+  /** A line of result, to stdout. */
+  print(text?: string): void
+  /** Text without a line's end, to stdout: for streaming. */
+  write(text: string): void
+  /** A line on the way, to stderr; moves a progress bar out of the way. */
+  note(text: string): void
+  /** A bar redrawn in place on a terminal; in a pipe a line for each new message. */
+  progress(fraction: number, message: string): void
+  /** Takes the bar away. */
+  endProgress(): void
+}
+
+export interface TerminalStreams {
+  stdout: { isTTY?: boolean; columns?: number; write(text: string): unknown }
+  stderr: { isTTY?: boolean; columns?: number; write(text: string): unknown }
+  stdin: { isTTY?: boolean }
+}
+
+/** A Terminal over the process's streams. `colour` is the user's wish; a stream that is no terminal gets none anyway. */
+export function createTerminal(streams: TerminalStreams, colour: boolean, clock: () => number): Terminal {
+  const { stdout, stderr } = streams
+  const barStyle = createStyle(colour && stderr.isTTY === true)
+  const start = clock()
+  let barShown = false
+  let lastMessage = ''
+
+  const clearBar = () => {
+    if (barShown) stderr.write('\r\u001b[2K')
+    barShown = false
+  }
+  return {
+    style: createStyle(colour && stdout.isTTY === true),
+    width: Math.max(40, stdout.columns ?? 80),
+    interactive: streams.stdin.isTTY === true && stderr.isTTY === true,
+    print(text = '') {
+      clearBar()
+      stdout.write(`${text}\n`)
+    },
+    write(text) {
+      clearBar()
+      stdout.write(text)
+    },
+    note(text) {
+      clearBar()
+      stderr.write(`${text}\n`)
+    },
+    progress(fraction, message) {
+      if (stderr.isTTY === true) {
+        const width = Math.max(40, stderr.columns ?? 80) - 1
+        const line = progressLine({ fraction, message, elapsedMs: clock() - start }, width, barStyle.accent)
+        stderr.write(`\r\u001b[2K${line}`)
+        barShown = true
+      } else if (step(message) !== step(lastMessage)) {
+        stderr.write(`${`${Math.floor(fraction * 100)}`.padStart(3)} %  ${message}\n`)
+      }
+      lastMessage = message
+    },
+    endProgress: clearBar,
+  }
+}
+
+/** A pipe gets one line a step of the work, not one a block of it. */
+function step(message: string): string {
+  return message.replace(/block \d+ of \d+|[\d.]+ %/g, '')
+}
+
+/** A reader that went away, such as `head`, is no fault: what is printed then goes nowhere. */
+export function ignoreBrokenPipe(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+/** What `--json [FILE]` holds: undefined without it, true for stdout, else the file. */
+export type JsonOption = string | true | undefined
+
+/** Writes a value where `--json` asks for it; without the option nothing. */
+export async function writeJson(terminal: Terminal, json: JsonOption, value: unknown): Promise<void> {
+  if (json === undefined) return
+  const document = `${JSON.stringify(value, null, 2)}\n`
+  if (json === true) terminal.write(document)
+  else await writeFile(json, document)
+}
+
+/**
+ * Hands over a command's result. Without `--json` the text is printed; with a file the JSON goes there and the text is
+ * printed too; with `--json` alone only the JSON is, so that a pipe reads nothing else.
+ */
+export async function deliver(terminal: Terminal, json: JsonOption, value: unknown, text: string): Promise<void> {
+  await writeJson(terminal, json, value)
+  if (json !== true) terminal.print(text)
+}
