@@ -22,7 +22,7 @@ export interface Detection {
 /** The tensor that would show it, for a config without weights. */
 function expectedEvidence(config: ModelConfig): string {
   const { name } = familyOf(config).keyTensor(0)
-  const shape = expectedTensors(config).find((tensor) => tensor.name === name)?.shape
+  const shape = expectedTensors({ ...config, layers: 1 }).find((tensor) => tensor.name === name)?.shape
   return shape ? `; ${name} would be [${shape.join(', ')}]` : ''
 }
 

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { asKinds } from './kv-as-kinds.ts'
-import { type Factor, kvFactors } from './kv-factors.ts'
+import { type Factor, kvFactors, kvFormula } from './kv-factors.ts'
 import { bytesOfValues, type KvDtype, kvDtypeBits, valuesPerSequence, valuesPerToken } from './kv-values.ts'
 import { type LayerAttention, layerAttention, overallAttention } from './layer-attention.ts'
 import type { AttentionKind, ModelConfig } from './model-config.ts'
@@ -119,7 +119,7 @@ export function kvCacheReport(config: ModelConfig, asked: KvCacheQuestion): KvCa
     bytes,
     bytesPerToken: kvBytesPerToken(config, sizes.bitsPerValue, tensorParallel),
     bytesPerDevice: perDevice(config, sizes),
-    formula: factors.map((factor) => factor.name).join(' x '),
+    formula: kvFormula(factors),
     factors,
     layers: layerAttention(config, tensorParallel),
     asKinds: alternatives,

@@ -52,3 +52,12 @@ export function kvFactors(config: Pick<ModelConfig, 'attention'>, sizes: KvSizes
   const values = valuesPerSequence(config, sizes.contextLength, sizes.tensorParallel)
   return [{ name: 'values of all layers and tokens', value: values }, batch, width]
 }
+
+/** The factors in words: `layers x batch x KV heads x head dim x 2 (K and V) x tokens x bytes per value`. */
+export function kvFormula(factors: readonly Factor[]): string {
+  const spelled = ({ name, value }: Factor) => {
+    if (name === 'K and V') return `${value} (${name})`
+    return name.includes(' + ') ? `(${name})` : name
+  }
+  return factors.map(spelled).join(' x ')
+}

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest'
+import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
+import { parameterCount } from '../../../src/architecture/parameters.ts'
+import { findPreset, presets } from '../../../src/architecture/presets.ts'
+import { readModelConfig } from '../../../src/architecture/read-config.ts'
+
+const configOf = (name: string) => readModelConfig(findPreset(name).config, name)
+
+/** Parameter counts that the hub's model pages and papers give; null: no public figure is known to us. */
+const publicCounts: Record<string, number | null> = {
+  gpt2: 124_439_808,
+  'gpt2-medium': 354_823_168,
+  'gpt2-medium-4k': 354_823_168 + 3072 * 1024, // 3,072 more positions
+  'gpt2-xl': 1_557_611_200,
+  'gpt3-175b': null, // "175 billion" in Brown et al. 2020
+  'falcon-rw-1b': 1_311_625_216,
+  'falcon-7b': 6_921_720_704,
+  'falcon-40b': 41_303_293_952,
+  'pythia-14m': 14_067_712,
+  starcoder: 15_517_456_384,
+  santacoder: null, // "1.1 billion"
+  'llama-2-7b': 6_738_415_616,
+  'llama-3.1-8b': 8_030_261_248,
+  'llama-3.1-70b': 70_553_706_496,
+  'mistral-7b': 7_241_732_096,
+  'qwen2.5-0.5b': 494_032_768,
+  'gemma-2b': 2_506_172_416,
+  'smollm2-135m': 134_515_008,
+  'deepseek-v2-lite': 15_706_484_224,
+  'deepseek-v2': 235_741_434_880,
+  'deepseek-v3': 671_026_419_200, // the main model, without the multi-token prediction module
+}
+
+describe('parameterCount', () => {
+  it.each(presets.map(({ name }) => [name]))('counts %s as the public figure does', (name) => {
+    const count = parameterCount(configOf(name))
+    const known = publicCounts[name]
+    expect(known).toBeDefined()
+    if (known === null) expect(count).toBeGreaterThan(1e9)
+    else expect(count).toBe(known)
+  })
+
+  it('comes within half a percent of the 175 billion of GPT-3', () => {
+    expect(parameterCount(configOf('gpt3-175b')) / 175e9).toBeCloseTo(1, 2)
+  })
+
+  it('names no tensor twice, whatever the family', () => {
+    for (const { name } of presets) {
+      const names = expectedTensors(configOf(name)).map((tensor) => tensor.name)
+      expect(new Set(names).size).toBe(names.length)
+    }
+  })
+
+  it('refuses sizes that multiply beyond what a number holds', () => {
+    const size = 2 ** 24
+    const huge = { model_type: 'gpt2', n_layer: 4096, n_head: 1, n_embd: size, vocab_size: size, n_positions: size }
+    expect(() => parameterCount(readModelConfig(huge, 'huge'))).toThrow(/make .* parameters/)
+  })
+})
