@@ -116,7 +116,6 @@ CREATE TABLE "Worker" (
     "devices" "Device"[],
     "startedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "lastSeen" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    "leftAt" TIMESTAMPTZ(3),
 
     CONSTRAINT "Worker_pkey" PRIMARY KEY ("id")
 );

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import { AppError } from '../errors.ts'
+
+export interface MachineLock {
+  /** False once the connection that holds the lock is gone: another may have it. */
+  isHeld(): boolean
+  release(): Promise<void>
+}
+
+/**
+ * Waits until no other worker of the machine executes anything. A PostgreSQL advisory lock on a connection of its own:
+ * a holder that is killed lets go at once, as its connection closes.
+ * @param machineId on Linux the boot id, which all containers of a machine share
+ * @param options.signal ends the wait with the signal's reason
+ */
+export async function lockMachine(
+  url: string,
+  machineId: string,
+  options: { signal?: AbortSignal } = {},
+): Promise<MachineLock> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'kvscope machine lock',
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    // A holder on another machine that vanished without closing: the server finds out within half a minute.
+    options: '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3',
+  })
+  let held = false
+  client.on('error', () => {
+    held = false
+  })
+  client.on('end', () => {
+    held = false
+  })
+  const abandon = () => void client.end().catch(() => undefined)
+  signal?.addEventListener('abort', abandon, { once: true })
+  try {
+    await client.connect()
+    await client.query('SELECT pg_advisory_lock($1::bigint)', [lockKey(machineId)])
+    signal?.throwIfAborted()
+    held = true
+  } catch (error) {
+    await client.end().catch(() => undefined)
+    signal?.throwIfAborted()
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new AppError('INTERNAL', `the lock of this machine could not be had: ${reason}`, null, error)
+  } finally {
+    signal?.removeEventListener('abort', abandon)
+  }
+  return {
+    isHeld: () => held,
+    release: async () => {
+      held = false
+      await client.end().catch(() => undefined)
+    },
+  }
+}
+
+/** 64 bits of the machine's id, apart from every other lock of the database. */
+function lockKey(machineId: string): string {
+  return createHash('sha256').update(`kvscope machine ${machineId}`).digest().readBigInt64BE().toString()
+}

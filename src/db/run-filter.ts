@@ -1,0 +1,72 @@
+import { type AttentionKind, type Device, Prisma, type RunKind, type RunStatus } from '../generated/prisma/client.ts'
+
+/** Which runs; what is null or left out does not matter. Everything given must hold. */
+export interface RunFilter {
+  kind?: RunKind | null | undefined
+  /** any of these; an empty list lets nothing pass */
+  status?: readonly RunStatus[] | null | undefined
+  /** all of these */
+  labels?: readonly { key: string; value: string }[] | null | undefined
+  /** of one and the same subject: model, attentionKind and kvHeads */
+  model?: string | null | undefined
+  attentionKind?: AttentionKind | null | undefined
+  kvHeads?: number | null | undefined
+  device?: Device | null | undefined
+  /** of the machine that took the latest attempt */
+  hostname?: string | null | undefined
+  /** at or after */
+  queuedAfter?: Date | null | undefined
+  /** before */
+  queuedBefore?: Date | null | undefined
+  /** in the note or a subject's name, whatever its case */
+  text?: string | null | undefined
+}
+
+/** The filter as a condition on "Run" AS run; TRUE where nothing is filtered. */
+export function filterCondition(filter: RunFilter): Prisma.Sql {
+  const conditions = [...ofRun(filter), ...ofLabels(filter), ...ofSubjects(filter), ...ofText(filter)]
+  return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ')
+}
+
+function ofRun(filter: RunFilter): Prisma.Sql[] {
+  const conditions: Prisma.Sql[] = []
+  if (filter.kind) conditions.push(Prisma.sql`run.kind = ${filter.kind}::"RunKind"`)
+  if (filter.status) conditions.push(Prisma.sql`run.status = ANY(${[...filter.status]}::"RunStatus"[])`)
+  if (filter.device) conditions.push(Prisma.sql`run.device = ${filter.device}::"Device"`)
+  if (filter.hostname != null) conditions.push(Prisma.sql`run.hostname = ${filter.hostname}`)
+  if (filter.queuedAfter) {
+    conditions.push(Prisma.sql`run."queuedAt" >= ${filter.queuedAfter.toISOString()}::timestamptz`)
+  }
+  if (filter.queuedBefore) {
+    conditions.push(Prisma.sql`run."queuedAt" < ${filter.queuedBefore.toISOString()}::timestamptz`)
+  }
+  return conditions
+}
+
+function ofLabels(filter: RunFilter): Prisma.Sql[] {
+  return (filter.labels ?? []).map(
+    ({ key, value }) => Prisma.sql`EXISTS (
+      SELECT 1 FROM "RunLabel" AS label WHERE label."runId" = run.id AND label.key = ${key} AND label.value = ${value})`,
+  )
+}
+
+function ofSubjects(filter: RunFilter): Prisma.Sql[] {
+  const conditions: Prisma.Sql[] = []
+  if (filter.model != null) conditions.push(Prisma.sql`subject."modelName" = ${filter.model}`)
+  if (filter.attentionKind) {
+    conditions.push(Prisma.sql`subject."attentionKind" = ${filter.attentionKind}::"AttentionKind"`)
+  }
+  if (filter.kvHeads != null) conditions.push(Prisma.sql`subject."kvHeads" = ${filter.kvHeads}`)
+  if (conditions.length === 0) return []
+  const all = Prisma.join(conditions, ' AND ')
+  return [Prisma.sql`EXISTS (SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND ${all})`]
+}
+
+function ofText({ text }: RunFilter): Prisma.Sql[] {
+  if (!text) return []
+  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  return [
+    Prisma.sql`(run.note ILIKE ${pattern} OR EXISTS (
+      SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND subject.name ILIKE ${pattern}))`,
+  ]
+}
