@@ -113,7 +113,12 @@ export function openQueues(options: QueueOptions): Queues {
     backend: options.redisUrl === null ? 'POSTGRESQL' : 'REDIS',
     async enqueue(runId, device, attempt) {
       const settings = { jobId: `${runId}-${attempt}`, attempts: 1, removeOnComplete: true, removeOnFail: true }
-      await use(device, `enqueueing run ${runId}`, (queue) => queue.add('run', { runId }, settings))
+      try {
+        await use(device, `enqueueing run ${runId}`, (queue) => queue.add('run', { runId }, settings))
+      } catch (error) {
+        options.onError?.(error instanceof Error ? error : new Error(String(error)))
+        throw error
+      }
     },
     async reachable() {
       try {
