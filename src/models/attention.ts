@@ -1,5 +1,16 @@
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
-import { add, concat, matMul, matMulTransposed, reshape, softmax, split, transpose } from '../onnx/ops.ts'
+import {
+  add,
+  choose,
+  concat,
+  matMul,
+  matMulTransposed,
+  multiply,
+  reshape,
+  softmax,
+  split,
+  transpose,
+} from '../onnx/ops.ts'
 
 /** What one layer's attention is. B batch, S new tokens, P cached rows, H query heads, G = H / kvHeads. */
 export interface AttentionSpec {
@@ -16,12 +27,11 @@ export interface AttentionSpec {
 /** What all layers of a step share: sizes of this step's tensors, and the masks. */
 export interface AttentionStep {
   sizes: {
-    /** [2]: P, S */
-    parts: Value
-    /** [1] each */
-    batch: Value
-    tokens: Value
-    cached: Value
+    batch: Value // [1]: B
+    tokens: Value // [1]: S
+    cached: Value // [1]: P
+    parts: Value // [2]: P, S
+    nothingCached: Value // [1] bool: P = 0
   }
   /** [1, 1, 1, P]: hides spare rows of the cache */
   cachedMask: Value
@@ -54,10 +64,13 @@ export type Attend = (
  * keys and values are never joined, so that a step copies nothing of the cache. Query heads that share a K/V head are
  * folded into rows of one matrix product, so that no key or value is repeated (Ainslie et al. 2023).
  *
- *      query ── fold ─┬── x cachedKeyᵀ ── + cachedMask ──┐
- *   [B,H,S,d]         │                                  ├─ concat ─ softmax ─ split ─┬─ x cachedValue ─┐
- *                     └── x keyᵀ ── + causalMask ────────┘   [B,H,S,P+S]              │                 + ─ unfold ─ context
- *                                                                                     └─ x value ───────┘  [B,H,S,dv]
+ *    query ── fold ─┬─ x cachedKeyᵀ ─ + cachedMask ─┐                             ┌─ x cachedValue ─┐
+ *  [B, H, S, d]     │           [B, H, S, P]        ├─ concat ── softmax ── split ┤                 + ── unfold ── context
+ *                   └─ x keyᵀ ─── + causalMask ─────┘        [B, H, S, P + S]     └─ x value ───────┘     [B, H, S, dv]
+ *                               [B, H, S, S]
+ *
+ * With nothing cached the upper half is empty, and concat and split would only copy: the graph then goes
+ * softmax ── x value at once.
  */
 export function attend(
   g: GraphBuilder,
@@ -65,42 +78,55 @@ export function attend(
   { query, key, value, cachedKey, cachedValue }: AttentionInputs,
   step: AttentionStep,
 ): AttentionOutputs {
-  const { heads, kvHeads, keyDim, valueDim, scale } = spec
-  const grouped = heads !== kvHeads
-  const { batch, tokens, cached, parts } = step.sizes
+  const { cached, tokens, parts, nothingCached } = step.sizes
+  const { fold, unfold } = folding(g, spec, step)
+  const folded = fold(g, query, g.integers([spec.keyDim])) // [B, KV, G S, d]
 
-  // Heads of one KV group are neighbours (head h reads K/V head floor(h / G)), so folding is a change of shape alone.
-  // Every size is spelled out where P may be zero: -1 cannot be told beside a zero.
-  const fold = (x: Value, width: Value) =>
-    grouped ? reshape(g, x, concat(g, [batch, g.integers([kvHeads]), groupRows(g, spec, tokens), width], 0)) : x
-  const unfold = (x: Value, width: Value) =>
-    grouped ? reshape(g, x, concat(g, [batch, g.integers([heads]), tokens, width], 0)) : x
+  const masked = (at: GraphBuilder, keys: Value, columns: Value, mask: Value) => {
+    const scores = matMulTransposed(at, folded, keys, 4, spec.scale) // [B, KV, G S, columns]
+    return add(at, unfold(at, scores, columns), mask) // [B, H, S, columns]
+  }
+  const weighted = (at: GraphBuilder, probabilities: Value, columns: Value, values: Value) =>
+    matMul(at, fold(at, probabilities, columns), values) // [B, KV, G S, dv]
 
-  const folded = fold(query, g.integers([keyDim])) // [B, KV, G S, d]
-  const cachedScores = matMulTransposed(g.at('cached'), folded, cachedKey, 4, scale) // [B, KV, G S, P]
-  const newScores = matMulTransposed(g.at('new'), folded, key, 4, scale) // [B, KV, G S, S]
-  const scores = concat(
+  const newScores = masked(g.at('new'), key, tokens, step.causalMask) // [B, H, S, S]
+  const { context, probabilities } = choose(
     g,
-    [
-      add(g.at('cached'), unfold(cachedScores, cached), step.cachedMask), // [B, H, S, P]
-      add(g.at('new'), unfold(newScores, tokens), step.causalMask), // [B, H, S, S]
-    ],
-    -1,
+    nothingCached,
+    ['context', 'probabilities'],
+    (prompt) => {
+      const toNew = softmax(prompt.at('prompt'), newScores) // [B, H, S, S]
+      return { context: weighted(prompt.at('prompt'), toNew, tokens, value), probabilities: toNew }
+    },
+    (later) => {
+      const cachedScores = masked(later.at('cached'), cachedKey, cached, step.cachedMask) // [B, H, S, P]
+      const toAll = softmax(later, concat(later, [cachedScores, newScores], -1)) // [B, H, S, P + S]
+      const { toCached, toNew } = split(later, toAll, parts, ['toCached', 'toNew'])
+      const fromCached = weighted(later.at('cached'), toCached, cached, cachedValue) // [B, KV, G S, dv]
+      const fromNew = weighted(later.at('new'), toNew, tokens, value)
+      return { context: add(later, fromCached, fromNew), probabilities: toAll }
+    },
   )
-  const probabilities = softmax(g, scores) // [B, H, S, P + S]
-  const [toCached, toNew] = split(g, probabilities, parts, 2)
-  if (!toCached || !toNew) throw new Error('Split returned fewer than two parts')
-  const context = add(
-    g,
-    matMul(g.at('cached'), fold(toCached, cached), cachedValue), // [B, KV, G S, dv]
-    matMul(g.at('new'), fold(toNew, tokens), value), // [B, KV, G S, dv]
-  )
-  return { context: unfold(context, g.integers([valueDim])), probabilities }
+  return { context: unfold(g, context, g.integers([spec.valueDim])), probabilities }
 }
 
-/** G S, the rows of one folded KV group, as a vector of one int64. */
-function groupRows(g: GraphBuilder, { heads, kvHeads }: AttentionSpec, tokens: Value): Value {
-  return g.node('Mul', [tokens, g.integers([heads / kvHeads])])
+/**
+ * [B, H, S, w] <-> [B, KV, G S, w]. Heads of one KV group are neighbours (head h reads K/V head floor(h / G)), so this is
+ * a change of shape alone; with a K/V head for every query head, none. Every size is spelled out, as w may be zero rows
+ * of cache, and ONNX's -1 cannot be told beside a zero.
+ */
+function folding(g: GraphBuilder, { heads, kvHeads }: AttentionSpec, { sizes: { batch, tokens } }: AttentionStep) {
+  if (heads === kvHeads) {
+    const same = (_: GraphBuilder, x: Value) => x
+    return { fold: same, unfold: same }
+  }
+  const rows = multiply(g, tokens, g.integers([heads / kvHeads])) // G S
+  const shaped = (sizes: readonly Value[]) => (at: GraphBuilder, x: Value, width: Value) =>
+    reshape(at, x, concat(at, [...sizes, width], 0))
+  return {
+    fold: shaped([batch, g.integers([kvHeads]), rows]),
+    unfold: shaped([batch, g.integers([heads]), tokens]),
+  }
 }
 
 /** [B, S, n d] -> [B, n, S, d] */

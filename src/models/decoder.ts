@@ -3,7 +3,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { createGraph, type GraphBuilder } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
-import { concat, lastOf, sizeOf } from '../onnx/ops.ts'
+import { concat, equal, lastOf, sizeOf } from '../onnx/ops.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { type Attend, type AttentionStep, attend } from './attention.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
@@ -112,5 +112,7 @@ function attentionStep(graph: GraphBuilder): AttentionStep {
   const batch = sizeOf(g.at('batch'), { name: inputNames.tokens }, 0)
   const tokens = sizeOf(g.at('tokens'), { name: inputNames.tokens }, 1)
   const cached = sizeOf(g.at('cached'), cachedMask, 3)
-  return { sizes: { batch, tokens, cached, parts: concat(g, [cached, tokens], 0) }, cachedMask, causalMask }
+  const parts = concat(g, [cached, tokens], 0)
+  const nothingCached = equal(g, cached, g.integers([0]))
+  return { sizes: { batch, tokens, cached, parts, nothingCached }, cachedMask, causalMask }
 }

@@ -60,8 +60,7 @@ function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number
   const [queries, keys] = [heads * headDim, kvHeads * headDim]
   const name = `h.${layer}.attn`
   const fused = conv1d(model, g.at('c_attn'), x, `${name}.c_attn`, { inputs: hiddenSize, outputs: queries + 2 * keys })
-  const [q, k, v] = split(g.at('c_attn'), fused, g.integers([queries, keys, keys]), 3)
-  if (!q || !k || !v) throw new Error('Split returned fewer than three parts')
+  const { q, k, v } = split(g.at('c_attn'), fused, g.integers([queries, keys, keys]), ['q', 'k', 'v'])
   const context = model.attend(
     g,
     layer,

@@ -21,8 +21,7 @@ export function rotaryTable(g: GraphBuilder, positions: Value, headDim: number, 
 
 /** x cos + rotate_half(x) sin, where rotate_half swaps the halves of a head and negates the new first. x: [B, n, S, d] */
 export function rotate(g: GraphBuilder, x: Value, table: RotaryTable, headDim: number): Value {
-  const [first, second] = split(g, x, g.integers([headDim / 2, headDim / 2]), 2)
-  if (!first || !second) throw new Error('Split returned fewer than two parts')
+  const { first, second } = split(g, x, g.integers([headDim / 2, headDim / 2]), ['first', 'second'])
   const rotated = concat(g, [negate(g, second), first], -1) // [B, n, S, d]
   return add(g, multiply(g, x, table.cos), multiply(g, rotated, table.sin))
 }

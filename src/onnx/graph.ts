@@ -9,8 +9,14 @@ export interface Value {
   readonly name: string
 }
 
-/** A whole number is an INT, a list an INTS; a FLOAT says so, as 1.0 and 1 look alike here. */
-export type Attribute = number | readonly number[] | string | { readonly float: number }
+/** A whole number is an INT, a list an INTS; a FLOAT says so, as 1.0 and 1 look alike here; a branch is a GRAPH. */
+export type Attribute = number | readonly number[] | string | { readonly float: number } | Branch
+
+/** One side of an If: nodes that may read any value made before the If, and the names of what they hand out. */
+export interface Branch {
+  readonly nodes: readonly Node[]
+  readonly outputs: readonly string[]
+}
 
 export interface Node {
   name: string
@@ -71,7 +77,15 @@ export interface GraphBuilder {
   /** The same graph, one step deeper: at('layers.0').at('attn') names nodes /layers.0/attn/MatMul. */
   at(path: string): GraphBuilder
   node(operator: string, inputs: readonly (Value | null)[], options?: NodeOptions): Value
-  nodeWithOutputs(operator: string, inputs: readonly Value[], outputs: number, options?: NodeOptions): Value[]
+  /** A node with several outputs, by the labels they are given here. */
+  nodeWithOutputs<const Label extends string>(
+    operator: string,
+    inputs: readonly Value[],
+    outputs: readonly Label[],
+    options?: NodeOptions,
+  ): Record<Label, Value>
+  /** Builds one side of an If, whose nodes are not part of the graph around it. */
+  branch(build: (g: GraphBuilder) => readonly Value[]): Branch
   input(name: string, type: ElementType, dims: readonly Dimension[]): Value
   /** Makes a value an output of the graph under `name`. */
   output(name: string, value: Value, type: ElementType, dims: readonly Dimension[]): void
@@ -84,6 +98,8 @@ export interface GraphBuilder {
 }
 
 interface State {
+  /** where nodes go: the graph's own list, or a branch's */
+  nodes: Node[]
   graph: Graph
   options: GraphOptions
   /** how often a node path was asked for: the second MatMul of a path becomes MatMul_1 */
@@ -94,8 +110,10 @@ interface State {
 
 /** An empty graph and the builder that fills it. */
 export function createGraph(options: GraphOptions): GraphBuilder {
+  const graph: Graph = { inputs: [], outputs: [], nodes: [], inline: [], external: [] }
   return builderAt('', {
-    graph: { inputs: [], outputs: [], nodes: [], inline: [], external: [] },
+    nodes: graph.nodes,
+    graph,
     options,
     taken: new Map(),
     constants: new Map(),
@@ -106,21 +124,33 @@ export function createGraph(options: GraphOptions): GraphBuilder {
 function builderAt(path: string, state: State): GraphBuilder {
   const { graph } = state
 
-  const nodeWithOutputs: GraphBuilder['nodeWithOutputs'] = (operator, inputs, outputs, options = {}) =>
-    addNode(operator, inputs, outputs, options).map((name) => ({ name }))
-
-  function addNode(operator: string, inputs: readonly (Value | null)[], count: number, options: NodeOptions): string[] {
+  function addNode(
+    operator: string,
+    inputs: readonly (Value | null)[],
+    labels: readonly string[],
+    { domain = '', attributes = {} }: NodeOptions = {},
+  ): string {
     const name = uniqueName(`${path}/${operator}`, state.taken)
-    const outputs = Array.from({ length: count }, (_, index) => `${name}/output_${index}`)
-    graph.nodes.push({
+    state.nodes.push({
       name,
       operator,
-      domain: options.domain ?? '',
+      domain,
       inputs: inputs.map((input) => input?.name ?? ''),
-      outputs,
-      attributes: options.attributes ?? {},
+      outputs: labels.map((label) => `${name}/${label}`),
+      attributes,
     })
-    return outputs
+    return name
+  }
+
+  function nodeWithOutputs<const Label extends string>(
+    operator: string,
+    inputs: readonly Value[],
+    labels: readonly Label[],
+    options?: NodeOptions,
+  ): Record<Label, Value> {
+    const name = addNode(operator, inputs, labels, options)
+    const values = labels.map((label) => [label, { name: `${name}/${label}` }])
+    return Object.fromEntries(values) as Record<Label, Value>
   }
 
   function constant(key: string, tensor: () => Omit<InlineTensor, 'name'>): Value {
@@ -135,8 +165,13 @@ function builderAt(path: string, state: State): GraphBuilder {
   return {
     options: state.options,
     at: (step) => builderAt(`${path}/${step}`, state),
-    node: (operator, inputs, options = {}) => ({ name: addNode(operator, inputs, 1, options).join() }),
+    node: (operator, inputs, options) => ({ name: `${addNode(operator, inputs, ['output'], options)}/output` }),
     nodeWithOutputs,
+    branch: (build) => {
+      const nodes: Node[] = []
+      const outputs = build(builderAt(path, { ...state, nodes })).map((value) => value.name)
+      return { nodes, outputs }
+    },
     input: (name, type, dims) => {
       graph.inputs.push({ name, type, dims })
       return { name }
@@ -169,5 +204,20 @@ function uniqueName(path: string, taken: Map<string, number>): string {
 /** Gives graph outputs the names they were asked for, at their source and wherever they are read. */
 function rename(node: Node, renamed: ReadonlyMap<string, string>): Node {
   const named = (name: string) => renamed.get(name) ?? name
-  return { ...node, inputs: node.inputs.map(named), outputs: node.outputs.map(named) }
+  const attributes = Object.entries(node.attributes).map(([name, value]): [string, Attribute] => [
+    name,
+    isBranch(value)
+      ? { nodes: value.nodes.map((inner) => rename(inner, renamed)), outputs: value.outputs.map(named) }
+      : value,
+  ])
+  return {
+    ...node,
+    inputs: node.inputs.map(named),
+    outputs: node.outputs.map(named),
+    attributes: Object.fromEntries(attributes),
+  }
+}
+
+export function isBranch(attribute: Attribute): attribute is Branch {
+  return typeof attribute === 'object' && 'nodes' in attribute
 }

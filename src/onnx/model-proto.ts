@@ -8,6 +8,7 @@ import {
   TensorProto_DataType as DataType,
   GraphProtoSchema,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
@@ -21,7 +22,17 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf'
 import { AppError } from '../errors.ts'
-import type { Attribute, Dimension, ElementType, ExternalTensor, Graph, InlineTensor, ValueInfo } from './graph.ts'
+import {
+  type Attribute,
+  type Dimension,
+  type ElementType,
+  type ExternalTensor,
+  type Graph,
+  type InlineTensor,
+  isBranch,
+  type Node,
+  type ValueInfo,
+} from './graph.ts'
 
 /** Version 24 of the standard operators, in version 10 of the file format: what onnxruntime 1.30 reads in full. */
 const operatorSet = 24n
@@ -58,16 +69,7 @@ export function encodeModel(graph: Graph): EncodedModel {
     ],
     graph: create(GraphProtoSchema, {
       name: 'model',
-      node: graph.nodes.map((node) =>
-        create(NodeProtoSchema, {
-          name: node.name,
-          opType: node.operator,
-          domain: node.domain,
-          input: node.inputs,
-          output: node.outputs,
-          attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
-        }),
-      ),
+      node: graph.nodes.map(encodeNode),
       input: graph.inputs.map(encodeValueInfo),
       output: graph.outputs.map(encodeValueInfo),
       initializer: [
@@ -108,12 +110,31 @@ function isInside(file: string, folder: string): boolean {
   return parse(file).root === parse(folder).root && !relative(folder, file).split(sep).includes('..')
 }
 
+function encodeNode(node: Node): NodeProto {
+  return create(NodeProtoSchema, {
+    name: node.name,
+    opType: node.operator,
+    domain: node.domain,
+    input: node.inputs,
+    output: node.outputs,
+    attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
+  })
+}
+
 function encodeAttribute(name: string, value: Attribute): AttributeProto {
   if (typeof value === 'number') {
     return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })
   }
   if (typeof value === 'string') {
     return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) })
+  }
+  if (isBranch(value)) {
+    const graph = create(GraphProtoSchema, {
+      name,
+      node: value.nodes.map(encodeNode),
+      output: value.outputs.map((output) => create(ValueInfoProtoSchema, { name: output })),
+    })
+    return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph })
   }
   if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float })
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map((entry) => BigInt(entry)) })
