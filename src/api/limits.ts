@@ -1,0 +1,192 @@
+import {
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLNamedType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  getNamedType,
+  getNullableType,
+  isInterfaceType,
+  isIntrospectionType,
+  isListType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  SchemaMetaFieldDef,
+  type SelectionSetNode,
+  TypeMetaFieldDef,
+} from 'graphql'
+import { AppError } from '../errors.ts'
+
+/** What one request may ask for; the schema's description and README say the same. */
+export const requestLimits = {
+  bodyBytes: 262_144,
+  tokens: 4_000,
+  /** what graphql's own introspection query takes */
+  depth: 15,
+  rootFields: 20,
+  aliases: 30,
+  cost: 20_000,
+  pageSize: 100,
+  subscriptionsPerSocket: 100,
+} as const
+
+/** How many elements a list without `first` or `last` usually has; 5 where the table is silent. */
+const usualLengths: Record<string, number> = {
+  'Query.presets': 20,
+  'Query.runs': 20,
+  'RunConnection.nodes': 1,
+  'RunConnection.edges': 1,
+  'Run.events': requestLimits.pageSize,
+  'BenchmarkRun.events': requestLimits.pageSize,
+  'BenchmarkRun.series': 20,
+  'BenchmarkRun.comparison': 20,
+  'BenchmarkComparison.rows': 50,
+  'BenchmarkComparison.candidates': 10,
+}
+
+/** Fields that take more than reading a column: those that open files or resample. 1 where the table is silent. */
+const ownCosts: Record<string, number> = {
+  'Query.model': 20,
+  'Query.kvCache': 20,
+  'Query.compareRuns': 500,
+  'BenchmarkRun.comparison': 100,
+  'Summary.interval': 5,
+  'RunConnection.totalCount': 20,
+}
+
+interface Size {
+  cost: number
+  depth: number
+  aliases: number
+}
+
+/**
+ * Refuses an operation that asks for too much, before anything is resolved. Fragments are measured once, so a document
+ * cannot make the measuring itself dear. How wide introspection may be is left to graphql's own rule.
+ * @throws AppError LIMIT_EXCEEDED
+ */
+export function checkRequestLimits(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): void {
+  const root = schema.getRootType(operation.operation)
+  if (!root) return
+  const fields = countRootFields(operation.selectionSet, fragmentsOf(document), new Set())
+  refuseAbove(requestLimits.rootFields, fields, 'fields at the root')
+  const size = measure(schema, document, operation.selectionSet, root, variables)
+  refuseAbove(requestLimits.depth, size.depth, 'levels of fields')
+  refuseAbove(requestLimits.aliases, size.aliases, 'aliases')
+  refuseAbove(requestLimits.cost, size.cost, 'units of cost')
+}
+
+function refuseAbove(most: number, asked: number, what: string): void {
+  if (asked <= most) return
+  throw new AppError(
+    'LIMIT_EXCEEDED',
+    `the request asks for ${Number.isFinite(asked) ? asked : 'endlessly many'} ${what}, more than ${most}`,
+    'Ask for fewer fields, shorter pages, or in several requests.',
+  )
+}
+
+function fragmentsOf(document: DocumentNode): Map<string, FragmentDefinitionNode> {
+  const fragments = document.definitions.filter((definition) => definition.kind === Kind.FRAGMENT_DEFINITION)
+  return new Map(fragments.map((fragment) => [fragment.name.value, fragment]))
+}
+
+function countRootFields(
+  selections: SelectionSetNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+  seen: Set<string>,
+): number {
+  let count = 0
+  for (const selection of selections.selections) {
+    if (selection.kind === Kind.FIELD) count += 1
+    else if (selection.kind === Kind.INLINE_FRAGMENT) count += countRootFields(selection.selectionSet, fragments, seen)
+    else if (!seen.has(selection.name.value)) {
+      seen.add(selection.name.value)
+      const fragment = fragments.get(selection.name.value)
+      if (fragment) count += countRootFields(fragment.selectionSet, fragments, seen)
+    }
+  }
+  return count
+}
+
+function measure(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  selections: SelectionSetNode,
+  root: GraphQLNamedType,
+  variables: Readonly<Record<string, unknown>>,
+): Size {
+  const fragments = fragmentsOf(document)
+  const known = new Map<string, Size>()
+  const endless: Size = { cost: Number.POSITIVE_INFINITY, depth: Number.POSITIVE_INFINITY, aliases: 0 }
+
+  function ofSelections(set: SelectionSetNode, parent: GraphQLNamedType): Size {
+    const total: Size = { cost: 0, depth: 0, aliases: 0 }
+    for (const selection of set.selections) {
+      const size =
+        selection.kind === Kind.FIELD
+          ? ofField(selection, parent)
+          : selection.kind === Kind.INLINE_FRAGMENT
+            ? ofSelections(selection.selectionSet, typeNamed(selection.typeCondition?.name.value, parent))
+            : ofFragment(selection.name.value, parent)
+      total.cost += size.cost
+      total.depth = Math.max(total.depth, size.depth)
+      total.aliases += size.aliases
+    }
+    return total
+  }
+
+  function ofFragment(name: string, parent: GraphQLNamedType): Size {
+    const measured = known.get(name)
+    if (measured) return measured
+    const fragment = fragments.get(name)
+    if (!fragment) return { cost: 0, depth: 0, aliases: 0 }
+    known.set(name, endless) // met again on the way down: a cycle
+    const size = ofSelections(fragment.selectionSet, typeNamed(fragment.typeCondition.name.value, parent))
+    known.set(name, size)
+    return size
+  }
+
+  function ofField(field: FieldNode, parent: GraphQLNamedType): Size {
+    const aliases = field.alias === undefined ? 0 : 1
+    const name = field.name.value
+    const type = typeOfField(parent, name)
+    const place = `${parent.name}.${name}`
+    const own = ownCosts[place] ?? 1
+    if (!type || !field.selectionSet) return { cost: own, depth: 1, aliases }
+    const below = ofSelections(field.selectionSet, getNamedType(type))
+    const list = isListType(getNullableType(type)) && !isIntrospectionType(parent)
+    const length = pageLength(field, variables) ?? usualLengths[place] ?? (list ? 5 : 1)
+    return { cost: own + length * below.cost, depth: below.depth + 1, aliases: aliases + below.aliases }
+  }
+
+  function typeNamed(name: string | undefined, parent: GraphQLNamedType): GraphQLNamedType {
+    return (name === undefined ? undefined : schema.getType(name)) ?? parent
+  }
+
+  return ofSelections(selections, root)
+}
+
+function typeOfField(parent: GraphQLNamedType, name: string): GraphQLOutputType | undefined {
+  if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef.type
+  if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef.type
+  return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name]?.type : undefined
+}
+
+/** The value of `first` or `last`, 1 to the longest page; what is out of range is refused by its resolver. */
+function pageLength(field: FieldNode, variables: Readonly<Record<string, unknown>>): number | null {
+  for (const argument of field.arguments ?? []) {
+    if (argument.name.value !== 'first' && argument.name.value !== 'last') continue
+    const { value } = argument
+    const asked =
+      value.kind === Kind.INT ? Number(value.value) : value.kind === Kind.VARIABLE ? variables[value.name.value] : null
+    if (typeof asked === 'number') return Math.min(Math.max(asked, 1), requestLimits.pageSize)
+  }
+  return null
+}

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { RequestHandler } from 'express'
+import type { Services } from './context.ts'
+import { fillExamples, newestIds, readExamples, type SavedExample } from './examples.ts'
+
+const compress = promisify(gzip)
+
+interface Page {
+  tabs: string
+  gzipped: Buffer
+  policy: string
+}
+
+/**
+ * The playground for browsers at GET /graphql: GraphiQL in one page that asks nobody else for anything, with every
+ * saved example as a tab. Whoever asks for anything but HTML, or sends a query in the address, is none of its business.
+ */
+export function servePlayground(services: Services): RequestHandler {
+  let last: Promise<Page> | null = null
+  return async (request, response, next) => {
+    if (request.query.query !== undefined || request.accepts(['json', 'html']) !== 'html') return next()
+    const examples = await readExamples()
+    // Where tokens are asked for the page may be seen without one, so it must tell nothing of what is stored.
+    const ids = services.config.tokens.length > 0 ? {} : await newestIds(services.db)
+    const filled = fillExamples(examples, ids)
+    const tabs = JSON.stringify(filled)
+    if (last === null || (await last).tabs !== tabs) last = render(filled, tabs)
+    const page = await last
+    response.set({
+      'Content-Type': 'text/html; charset=utf-8',
+      'Content-Encoding': 'gzip',
+      'Content-Security-Policy': page.policy,
+      Vary: 'Accept',
+    })
+    response.send(page.gzipped)
+  }
+}
+
+async function render(examples: readonly SavedExample[], tabs: string): Promise<Page> {
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql') // 9 MB: read when first asked for
+  const html = renderGraphiQL({
+    title: 'kvscope playground',
+    endpoint: '/graphql',
+    subscriptionsProtocol: 'WS',
+    defaultTabs: examples.map(({ query, variables }) => ({ query, variables })),
+    defaultEditorToolsVisibility: 'variables',
+    schemaDescription: true,
+  })
+  return { tabs, gzipped: await compress(html), policy: contentSecurityPolicy(html) }
+}
+
+/** The page's own scripts by their hashes, its workers from blobs, and connections to this server alone. */
+function contentSecurityPolicy(html: string): string {
+  const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, script = '']) => {
+    return `'sha256-${createHash('sha256').update(script).digest('base64')}'`
+  })
+  return [
+    "default-src 'none'",
+    `script-src ${scripts.join(' ')} blob:`,
+    'worker-src blob:',
+    "style-src 'unsafe-inline'",
+    'img-src data:',
+    'font-src data:',
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}

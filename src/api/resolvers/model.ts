@@ -1,0 +1,13 @@
+import type { LayerAttentionResolvers, ModelResolvers, PresetResolvers } from '../../generated/graphql.ts'
+
+export const model: ModelResolvers = {
+  kvBytesPerToken: ({ kvBytesPerToken }, { dtype }) => kvBytesPerToken[dtype ?? 'F16'],
+}
+
+export const layerAttention: LayerAttentionResolvers = {
+  kvBytesPerToken: ({ kvBytesPerToken }, { dtype }) => kvBytesPerToken[dtype ?? 'F16'],
+}
+
+export const preset: PresetResolvers = {
+  model: ({ facts }) => facts,
+}

@@ -1,0 +1,31 @@
+import { GraphQLDateTime, GraphQLJSON, GraphQLSafeInt } from 'graphql-scalars'
+import type { Resolvers } from '../../generated/graphql.ts'
+import { seriesComparison } from './comparison.ts'
+import { layerAttention, model, preset } from './model.ts'
+import { mutation } from './mutation.ts'
+import { query, runConnection, worker } from './query.ts'
+import { benchmarkRun, runInterface, series, subject, summary } from './run.ts'
+import { subscription } from './subscription.ts'
+
+/** The fields that need more than reading a property of their parent. */
+export const resolvers: Resolvers = {
+  DateTime: GraphQLDateTime,
+  JSON: GraphQLJSON,
+  SafeInt: GraphQLSafeInt,
+  Query: query,
+  Mutation: mutation,
+  Subscription: subscription,
+  Node: runInterface,
+  Run: runInterface,
+  Comparison: { __resolveType: () => 'BenchmarkComparison' },
+  BenchmarkRun: benchmarkRun,
+  RunConnection: runConnection,
+  Subject: subject,
+  Series: series,
+  Summary: summary,
+  SeriesComparison: seriesComparison,
+  Model: model,
+  LayerAttention: layerAttention,
+  Preset: preset,
+  Worker: worker,
+}

@@ -1,0 +1,72 @@
+import { readWarnings } from '../../db/results.ts'
+import type {
+  BenchmarkRunResolvers,
+  NodeResolvers,
+  SeriesResolvers,
+  SubjectResolvers,
+  SummaryResolvers,
+} from '../../generated/graphql.ts'
+import { median } from '../../stats/quantile.ts'
+import { mean, medianInterval, standardDeviation } from '../../stats/summary.ts'
+import { compareWithin } from '../presenters/comparison.ts'
+import { environmentOf, errorOf, modelOf, weightDtypeOf } from '../presenters/run.ts'
+import { keySeries, tokensPerSecond } from '../presenters/series.ts'
+import type { RunRow } from '../rows.ts'
+import { loadParts } from './comparison.ts'
+import { checkPageSize } from './query.ts'
+
+const typeNames = { BENCHMARK: 'BenchmarkRun' } as const satisfies Record<RunRow['kind'], string>
+
+/** For the interfaces Node and Run: which type a stored run has. */
+export const runInterface: NodeResolvers = { __resolveType: ({ kind }) => typeNames[kind] }
+
+/** The fields that every kind of run has. */
+const runFields = {
+  labels: ({ id }, _args, { loaders }) => loaders.labels.load(id),
+  subjects: ({ id }, _args, { loaders }) => loaders.subjects.load(id),
+  queuePosition: ({ id, status }, _args, { loaders }) => (status === 'QUEUED' ? loaders.queuePositions.load(id) : null),
+  events({ id }, { after, first }, { loaders }) {
+    checkPageSize('first', first)
+    return loaders.events(after ?? 0, first ?? 100).load(id)
+  },
+  environment: (run) => environmentOf(run),
+  error: (run) => errorOf(run),
+} satisfies BenchmarkRunResolvers
+
+export const benchmarkRun: BenchmarkRunResolvers = {
+  ...runFields,
+  series: ({ id }, _args, { loaders }) => loaders.series.load(id),
+  keyFigure: async ({ id }, _args, { loaders }) => keySeries(await loaders.series.load(id)),
+  comparison: async (run, { baseline }, context) => compareWithin(await loadParts(run, context), baseline ?? 0),
+  warnings: ({ warnings }) => readWarnings(warnings),
+}
+
+export const subject: SubjectResolvers = {
+  model: (row) => modelOf(row),
+  dtype: ({ dtype }) => weightDtypeOf(dtype),
+  computeDtype: ({ computeDtype }) => weightDtypeOf(computeDtype),
+  // The JavaScript-owned cache keeps what the graph computes; other caches will say so in the row.
+  kvDtype: () => 'F32',
+  runtime: () => 'KVSCOPE',
+}
+
+export const series: SeriesResolvers = {
+  async subject({ runId, subjectIndex }, _args, { loaders }) {
+    const found = (await loaders.subjects.load(runId)).find(({ index }) => index === subjectIndex)
+    if (found === undefined) throw new Error(`run ${runId} has series of subject ${subjectIndex}, which it has not`)
+    return found
+  },
+  test: ({ test }) => test || null,
+  summary: ({ samples }) => ({ samples }),
+  tokensPerSecond: (row) => tokensPerSecond(row),
+}
+
+export const summary: SummaryResolvers = {
+  count: ({ samples }) => samples.length,
+  median: ({ samples }) => median(samples),
+  mean: ({ samples }) => mean(samples),
+  standardDeviation: ({ samples }) => standardDeviation(samples),
+  minimum: ({ samples }) => Math.min(...samples),
+  maximum: ({ samples }) => Math.max(...samples),
+  interval: ({ samples }) => medianInterval(samples),
+}

@@ -1,0 +1,41 @@
+import type { RunRow, StoredSeries } from '../db/rows.ts'
+import type { RunFilter } from '../db/run-filter.ts'
+import type { RunPage } from '../db/run-pages.ts'
+import type { ComparableSeries } from '../stats/comparable-series.ts'
+import type { ComparisonRow } from '../stats/compare-series.ts'
+
+/**
+ * What resolvers hand on as the parent of each GraphQL type whose fields are not simply there. The generated types of
+ * the resolvers name them (tools/generate.mjs).
+ */
+export type { KvCacheReport } from '../architecture/kv-bytes.ts'
+export type { LayerAttention as LayerAttentionFacts } from '../architecture/layer-attention.ts'
+export type { ModelFacts } from '../architecture/model-facts.ts'
+export type { DescribedPreset } from '../architecture/preset-facts.ts'
+export type { RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
+
+/** A page and the filter behind it, so that totalCount is counted only when asked for. */
+export interface RunPageParent extends RunPage {
+  filter: RunFilter
+}
+
+/** Summaries are computed field by field: an interval takes 2,000 resamples. */
+export interface SummaryParent {
+  samples: readonly number[]
+}
+
+/** A series as stats compares it, with the row it came from. */
+export interface ComparedSource extends ComparableSeries {
+  row: StoredSeries
+}
+
+export interface ComparedSeries extends ComparisonRow<ComparedSource> {
+  candidateId: string
+}
+
+export interface ComparisonParent {
+  baseline: RunRow
+  candidates: RunRow[]
+  reasons: string[]
+  rows: ComparedSeries[]
+}

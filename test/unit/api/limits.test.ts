@@ -1,0 +1,71 @@
+import { getIntrospectionQuery, getOperationAST, parse } from 'graphql'
+import { describe, expect, it } from 'vitest'
+import { checkRequestLimits, requestLimits } from '../../../src/api/limits.ts'
+import { createSchema } from '../../../src/api/schema.ts'
+
+const schema = createSchema()
+
+function check(source: string, variables: Record<string, unknown> = {}): void {
+  const document = parse(source)
+  const operation = getOperationAST(document)
+  if (!operation) throw new Error('no operation')
+  checkRequestLimits(schema, document, operation, variables)
+}
+
+const refusal = (what: string) =>
+  expect.objectContaining({ code: 'LIMIT_EXCEEDED', message: expect.stringContaining(what) })
+const runWith = (fields: string) => `{ run(id: "1") { ${fields} } }`
+
+describe('limits of a request', () => {
+  it('let an ordinary page through', () => {
+    check('{ runs(first: 100) { nodes { id status subjects { name model { attentionKind kvHeads } } } totalCount } }')
+  })
+
+  it('refuse more levels of fields than allowed, fragments being none', () => {
+    const types = (levels: number) =>
+      `{ __type(name: "Run") { ${'ofType { '.repeat(levels)} name ${'}'.repeat(levels)} } }`
+    check(types(requestLimits.depth - 2))
+    expect(() => check(types(requestLimits.depth - 1))).toThrow(refusal('16 levels of fields'))
+    check(runWith(`${'... on Run { '.repeat(40)} id ${'}'.repeat(40)}`))
+  })
+
+  it("let graphql's own introspection query through", () => {
+    check(getIntrospectionQuery({ schemaDescription: true, oneOf: true, inputValueDeprecation: true }))
+  })
+
+  it('refuse more fields at the root than allowed, also through fragments', () => {
+    const fields = Array.from({ length: 21 }, (_, index) => `a${index}: health { ok }`).join(' ')
+    expect(() => check(`{ ${fields} }`)).toThrow(refusal('21 fields at the root'))
+    expect(() => check(`{ ...all } fragment all on Query { ${fields} }`)).toThrow(refusal('21 fields at the root'))
+  })
+
+  it('refuse more aliases than allowed, counting a fragment as often as it is spread', () => {
+    const aliases = (count: number) => Array.from({ length: count }, (_, index) => `a${index}: id`).join(' ')
+    check(runWith(aliases(30)))
+    expect(() => check(runWith(aliases(31)))).toThrow(refusal('31 aliases'))
+    const spread = `{ run(id: "1") { ...f } b: run(id: "2") { ...f } } fragment f on Run { ${aliases(16)} }`
+    expect(() => check(spread)).toThrow(refusal('33 aliases'))
+  })
+
+  it('multiply what stands in a page by its length', () => {
+    const series =
+      'nodes { ... on BenchmarkRun { series { samples summary { median interval { low high } } subject { name } } } }'
+    check(`{ runs(first: 20) { ${series} } }`)
+    expect(() => check(`{ runs(first: 100) { ${series} } }`)).toThrow(refusal('units of cost'))
+    expect(() => check(`query ($n: Int) { runs(last: $n) { ${series} } }`, { n: 100 })).toThrow(
+      refusal('units of cost'),
+    )
+    check(`query ($n: Int) { runs(last: $n) { ${series} } }`, { n: 10 })
+  })
+
+  it('refuse fragments that multiply each other without measuring them one by one', () => {
+    const levels = 25
+    const fragments = Array.from({ length: levels }, (_, level) => {
+      const next = level + 1 < levels ? `...f${level + 1} ...f${level + 1}` : 'id'
+      return `fragment f${level} on Run { ${next} }`
+    })
+    const start = performance.now()
+    expect(() => check(`{ run(id: "1") { ...f0 } } ${fragments.join(' ')}`)).toThrow(refusal('units of cost'))
+    expect(performance.now() - start).toBeLessThan(5000) // 2^25 visits would take far longer
+  })
+})
