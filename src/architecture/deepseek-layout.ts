@@ -116,7 +116,7 @@ function mlpTensors(config: ModelConfig, path: string, layer: number): ExpectedT
   ]
 }
 
-export function deepSeekTensors(config: ModelConfig): ExpectedTensor[] {
+function deepSeekTensors(config: ModelConfig): ExpectedTensor[] {
   const { hiddenSize: hidden, vocabularySize: vocabulary } = config
   const norm = (name: string): ExpectedTensor => ({ name: `${name}.weight`, shape: [hidden], init: 'ones' })
   const layer = (index: number) => {

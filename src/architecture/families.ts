@@ -13,7 +13,7 @@ import { qwen2 } from './family-qwen2.ts'
 import type { Family } from './model-config.ts'
 
 /** Every family whose config.json kvscope reads. */
-export const families: readonly ModelFamily[] = [
+const families: readonly ModelFamily[] = [
   gpt2,
   gptBigCode,
   gptNeoX,

@@ -10,10 +10,10 @@ import { affine, indices, layerNorm, matrix } from './tensor-list.ts'
  * perHead (n, 3, d), each head's q, k, v; shared (n + 2, d), all q, one k, one v; grouped (kv, n / kv + 2, d), each
  * group's q, its k, its v.
  */
-export type FalconLayout = 'perHead' | 'shared' | 'grouped'
+type FalconLayout = 'perHead' | 'shared' | 'grouped'
 
 /** Which of the three layouts a Falcon's config.json means (transformers, FalconAttention._split_heads). */
-export function falconLayout(raw: Record<string, unknown>): FalconLayout {
+function falconLayout(raw: Record<string, unknown>): FalconLayout {
   const fields = readFields(raw)
   // RefinedWeb is falcon-40b's first model_type; it had no such field and no other layout.
   if (fields.flag(raw.model_type === 'RefinedWeb', 'new_decoder_architecture')) return 'grouped'

@@ -77,7 +77,7 @@ export function llamaTensors(
   ]
 }
 
-export function llamaWords({ heads, raw }: ModelConfig): ConfigWord[] {
+function llamaWords({ heads, raw }: ModelConfig): ConfigWord[] {
   const kvHeads = raw.num_key_value_heads
   if (typeof kvHeads !== 'number')
     return [{ kind: 'MHA', evidence: `num_key_value_heads is absent: ${heads} heads each` }]

@@ -24,7 +24,7 @@ export const bitsOf: ReadonlyMap<string, number> = new Map([
   ['U64', 64],
 ])
 
-export const weightDtypes = ['F32', 'F16', 'BF16'] as const satisfies readonly WeightDtype[]
+const weightDtypes = ['F32', 'F16', 'BF16'] as const satisfies readonly WeightDtype[]
 
 export function isWeightDtype(dtype: string): dtype is WeightDtype {
   return weightDtypes.some((known) => known === dtype)

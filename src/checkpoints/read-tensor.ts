@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import type { TensorEntry, WeightDtype } from './checkpoint.ts'
 
 const chunkBytes = 64 * 1024 * 1024
-export const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const satisfies Record<WeightDtype, number>
+const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const satisfies Record<WeightDtype, number>
 
 /** IEEE 754 half precision: sign, 5 bits of exponent (bias 15), 10 bits of fraction. */
 function halfToNumber(bits: number): number {
