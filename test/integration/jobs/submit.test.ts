@@ -1,0 +1,155 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
+import { connectDatabase, type Database } from '../../../src/db/client.ts'
+import { findSubjects } from '../../../src/db/run-parts.ts'
+import { requireRun } from '../../../src/db/runs.ts'
+import { retry } from '../../../src/jobs/control.ts'
+import type { Device } from '../../../src/jobs/glossary.ts'
+import { parseSpec, specHash } from '../../../src/jobs/spec.ts'
+import { type Submission, submitRun } from '../../../src/jobs/submit.ts'
+import { createTestDatabase } from '../../support/test-database.ts'
+import { tinyOverrides, tinySource, tinySpec } from '../../support/tiny-spec.ts'
+
+let db: Database
+/** What was enqueued; the transport itself is tested with a worker at its other end. */
+let sent: [string, Device, number][] = []
+const queues = {
+  enqueue: async (...message: [string, Device, number]) => {
+    sent.push(message)
+  },
+}
+const config = readConfig({})
+const submit = (submission: Submission) => submitRun({ db, queues, config }, submission)
+
+beforeAll(async () => {
+  db = connectDatabase(await createTestDatabase())
+  return () => db.close()
+})
+
+describe('submitting a run', () => {
+  it('stores the canonical spec with its names, a snapshot of every subject, and enqueues the first attempt', async () => {
+    sent = []
+    const { runId, alreadyExisted } = await submit({
+      spec: tinySpec(),
+      labels: [{ key: 'purpose', value: 'test' }],
+      note: 'a note',
+    })
+    const run = await requireRun(db, runId)
+    const spec = parseSpec(run.spec)
+    expect(alreadyExisted).toBe(false)
+    expect(run).toMatchObject({ status: 'QUEUED', device: 'CPU', attempt: 0, note: 'a note', specHash: specHash(spec) })
+    expect(spec.subjects.map((subject) => subject.name)).toEqual(['gpt2', 'gpt2-kv1'])
+    expect((await findSubjects(db, [runId])).get(runId)).toMatchObject([
+      { name: 'gpt2', modelName: 'gpt2', attentionKind: 'MHA', kvHeads: 4, synthetic: true },
+      { name: 'gpt2-kv1', modelName: 'gpt2', attentionKind: 'MQA', kvHeads: 1, synthetic: true },
+    ])
+    expect(sent).toEqual([[runId, 'CPU', 1]])
+  })
+
+  it('makes default names unique and keeps given ones', async () => {
+    const subjects = [{ source: tinySource }, { source: tinySource, name: 'gpt2-2' }, { source: tinySource }]
+    const { runId } = await submit({ spec: tinySpec({ subjects }) })
+    const spec = parseSpec((await requireRun(db, runId)).spec)
+    expect(spec.subjects.map((subject) => subject.name)).toEqual(['gpt2', 'gpt2-2', 'gpt2-3'])
+  })
+
+  it('refuses two subjects of one name', async () => {
+    const subjects = [
+      { source: tinySource, name: 'a' },
+      { source: tinySource, name: 'a' },
+    ]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'VALIDATION_FAILED' })
+  })
+
+  it('waits in the queue of the only device besides the CPU', async () => {
+    const subjects = [{ source: tinySource }, { source: tinySource, device: 'CUDA' as const }]
+    const { runId } = await submit({ spec: tinySpec({ subjects }) })
+    expect((await requireRun(db, runId)).device).toBe('CUDA')
+  })
+
+  it('refuses subjects of two devices besides the CPU, naming both', async () => {
+    const subjects = [
+      { source: tinySource, device: 'WEBGPU' as const },
+      { source: tinySource, device: 'CUDA' as const },
+    ]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      message: expect.stringMatching(/WEBGPU and CUDA/),
+    })
+  })
+
+  it('takes a test that fills the context to its last position, and refuses one token more with both numbers', async () => {
+    await submit({ spec: tinySpec({ tests: [{ depth: 100, promptTokens: 20, generatedTokens: 8 }] }) })
+    const tests = [{ depth: 100, promptTokens: 20, generatedTokens: 9 }]
+    await expect(submit({ spec: tinySpec({ tests }) })).rejects.toMatchObject({
+      code: 'CONTEXT_EXCEEDED',
+      message: expect.stringMatching(/129 tokens.*128/),
+    })
+  })
+
+  it('refuses K/V heads that the heads there are do not pool into', async () => {
+    const subjects = [{ source: tinySource, convert: { kvHeads: 3 } }]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'VALIDATION_FAILED' })
+  })
+
+  it('refuses a local checkpoint outside the model roots', async () => {
+    const subjects = [{ source: { local: { path: '/etc' } } }]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
+  })
+
+  it('refuses an unknown preset, naming those there are', async () => {
+    const subjects = [{ source: { synthetic: { preset: 'gpt9' } } }]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it.each([
+    ['VALIDATION_FAILED', { labels: [{ key: '', value: 'x' }] }],
+    ['LIMIT_EXCEEDED', { labels: [{ key: 'k', value: 'x'.repeat(257) }] }],
+    ['LIMIT_EXCEEDED', { labels: Array.from({ length: 33 }, (_, index) => ({ key: `k${index}`, value: '' })) }],
+    ['LIMIT_EXCEEDED', { note: 'x'.repeat(10_001) }],
+  ] as const)('answers %s to labels or a note out of bounds', async (code, more) => {
+    await expect(submit({ spec: tinySpec(), ...more })).rejects.toMatchObject({ code })
+  })
+
+  it('keeps the run when the queue cannot be reached: the sweeper enqueues it', async () => {
+    const broken = {
+      enqueue: async () => {
+        throw new Error('connection refused')
+      },
+    }
+    const { runId } = await submitRun({ db, queues: broken, config }, { spec: tinySpec() })
+    expect((await requireRun(db, runId)).status).toBe('QUEUED')
+  })
+})
+
+describe('an idempotency key', () => {
+  it('gives the same run for the same spec, whatever the order of its keys, and sends its message again', async () => {
+    const first = await submit({ spec: tinySpec(), idempotencyKey: 'same' })
+    sent = []
+    const reordered = Object.fromEntries(Object.entries(tinySpec()).reverse())
+    expect(await submit({ spec: reordered, idempotencyKey: 'same' })).toEqual({ ...first, alreadyExisted: true })
+    expect(sent).toEqual([[first.runId, 'CPU', 1]])
+  })
+
+  it('is a conflict with another spec', async () => {
+    await submit({ spec: tinySpec(), idempotencyKey: 'taken' })
+    await expect(submit({ spec: tinySpec({ seed: 1 }), idempotencyKey: 'taken' })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    })
+  })
+
+  it('gives one run to many that ask at once', async () => {
+    const all = await Promise.all(Array.from({ length: 8 }, () => submit({ spec: tinySpec(), idempotencyKey: 'race' })))
+    expect(new Set(all.map((one) => one.runId)).size).toBe(1)
+    expect(all.filter((one) => !one.alreadyExisted)).toHaveLength(1)
+  })
+})
+
+describe('retrying', () => {
+  it('is refused while the run waits', async () => {
+    const { runId } = await submit({
+      spec: tinySpec({ subjects: [{ source: { synthetic: { preset: 'gpt2', overrides: tinyOverrides } } }] }),
+    })
+    await expect(retry({ db, queues }, runId)).rejects.toMatchObject({ code: 'RUN_NOT_RETRYABLE' })
+  })
+})
