@@ -21,3 +21,8 @@ export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): Benchmark
 
 /** How many series a finished run of tinySpec has: LOAD and two tests of two subjects. */
 export const tinySeries = 6
+
+/** A run that would take about half a minute: something to stop. */
+export function longSpec(): BenchmarkSpecInput {
+  return tinySpec({ tests: [{ generatedTokens: 110, depth: 8 }], blocks: 1000 })
+}

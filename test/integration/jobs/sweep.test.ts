@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
+import { connectDatabase, type Database } from '../../../src/db/client.ts'
+import { insertSeries } from '../../../src/db/results.ts'
+import { requireRun, takeRun } from '../../../src/db/runs.ts'
+import { databaseTime, registerWorker } from '../../../src/db/workers.ts'
+import type { Device } from '../../../src/jobs/glossary.ts'
+import { submitRun } from '../../../src/jobs/submit.ts'
+import { type Sweeper, startSweeper } from '../../../src/jobs/sweep.ts'
+import { createLogger } from '../../../src/log.ts'
+import { until } from '../../support/processes.ts'
+import { createTestDatabase } from '../../support/test-database.ts'
+import { tinySource, tinySpec } from '../../support/tiny-spec.ts'
+
+const databaseUrl = await createTestDatabase()
+const logger = createLogger('worker', 'silent')
+let db: Database
+let sent: string[] = []
+let sweepers: Sweeper[] = []
+const queues = {
+  enqueue: async (runId: string, device: Device, attempt: number) => {
+    sent.push(`${runId} ${device} ${attempt}`)
+  },
+}
+
+function sweeper(deviceTimeoutMs = 60_000): Sweeper {
+  const config = { sweepMs: 3_600_000, queueLockMs: 1000, deviceTimeoutMs }
+  const made = startSweeper({ db, queues, config, logger })
+  sweepers.push(made)
+  return made
+}
+
+async function submit(device: Device = 'CPU'): Promise<string> {
+  const spec = tinySpec({ subjects: [{ source: tinySource, device }] })
+  return (await submitRun({ db, queues, config: readConfig({}) }, { spec })).runId
+}
+
+async function addWorker(lastSeenAgoMs: number, devices: Device[] = ['CPU']): Promise<string> {
+  const id = randomUUID()
+  await registerWorker(db, { id, hostname: 'somewhere', pid: 1, machineId: 'machine', devices })
+  await db.worker.update({ where: { id }, data: { lastSeen: await databaseTime(db, lastSeenAgoMs) } })
+  return id
+}
+
+const age = async (runId: string, ms: number) =>
+  db.run.update({ where: { id: runId }, data: { queuedAt: await databaseTime(db, ms) } })
+
+beforeEach(async () => {
+  db = connectDatabase(databaseUrl)
+  await db.run.deleteMany()
+  await db.worker.deleteMany()
+  sent = []
+  sweepers = []
+})
+afterEach(async () => {
+  await Promise.all(sweepers.map((one) => one.stop()))
+  await db.close()
+})
+
+it('enqueues a run that has waited for a while again, and leaves a fresh one alone', async () => {
+  const old = await submit()
+  await age(old, 5000)
+  await submit()
+  sent = []
+  await sweeper().sweep()
+  expect(sent).toEqual([`${old} CPU 1`])
+})
+
+it('enqueues the next attempt of a run whose worker is silent or gone, and leaves one that is worked on alone', async () => {
+  const [silent, gone, worked] = [await submit(), await submit(), await submit()]
+  const never = new Date(0)
+  await takeRun(db, silent, await addWorker(5000), never)
+  await takeRun(db, gone, randomUUID(), never)
+  await takeRun(db, worked, await addWorker(0), never)
+  sent = []
+  await sweeper().sweep()
+  expect(sent.sort()).toEqual([`${silent} CPU 2`, `${gone} CPU 2`].sort())
+})
+
+it('fails a run whose device nobody has offered for the whole time, naming device, wait and remedy', async () => {
+  await addWorker(0, ['CPU'])
+  const [cuda, cpu] = [await submit('CUDA'), await submit('CPU')]
+  const one = sweeper(300)
+  await until('the run failed', async () => {
+    await db.worker.updateMany({ data: { lastSeen: await databaseTime(db) } })
+    await one.sweep()
+    return (await requireRun(db, cuda)).status === 'FAILED'
+  })
+  expect(await requireRun(db, cuda)).toMatchObject({
+    errorCode: 'DEVICE_UNAVAILABLE',
+    errorMessage: expect.stringMatching(/CUDA.*0\.3 s/),
+    errorHint: expect.stringMatching(/kvscope worker/),
+  })
+  expect((await requireRun(db, cpu)).status).toBe('QUEUED')
+})
+
+it('gives workers the whole time from when it first looks, however long the run has waited', async () => {
+  const runId = await submit('CUDA')
+  await age(runId, 3_600_000)
+  await sweeper(60_000).sweep()
+  expect((await requireRun(db, runId)).status).toBe('QUEUED')
+})
+
+it('deletes rows of earlier attempts and keeps those of the latest', async () => {
+  const runId = await submit()
+  const row = {
+    subjectIndex: 0,
+    phase: 'LOAD' as const,
+    test: '',
+    promptTokens: 0,
+    generatedTokens: 0,
+    depth: 0,
+    batch: 1,
+    samples: [1],
+    kvCacheBytes: null,
+    kvCacheBytesPredicted: null,
+    kvCacheBytesAllocated: null,
+    peakMemoryBytes: null,
+    warnings: [],
+  }
+  const future = new Date(Date.now() + 3_600_000)
+  for (const attempt of [1, 2]) {
+    await takeRun(db, runId, await addWorker(0), future)
+    await insertSeries(db, { runId, attempt }, [row])
+  }
+  await sweeper().sweep()
+  expect(await db.series.findMany({ where: { runId }, select: { attempt: true } })).toEqual([{ attempt: 2 }])
+})
+
+it('forgets workers that have been dead for a day', async () => {
+  const [dead, alive] = [await addWorker(25 * 3_600_000), await addWorker(3_600_000)]
+  await sweeper().sweep()
+  expect(await db.worker.findMany({ select: { id: true } })).toEqual([{ id: alive }])
+  expect(dead).not.toBe(alive)
+})
+
+it('sweeps in one process at a time', async () => {
+  const runId = await submit()
+  await age(runId, 5000)
+  sent = []
+  let release: () => void = () => undefined
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const slow = {
+    enqueue: async (id: string) => {
+      sent.push(`slow ${id}`)
+      await held
+    },
+  }
+  const config = { sweepMs: 3_600_000, queueLockMs: 1000, deviceTimeoutMs: 60_000 }
+  const first = startSweeper({ db, queues: slow, config, logger })
+  sweepers.push(first)
+  const sweeping = first.sweep()
+  await until('the first is at it', () => sent.length === 1)
+  await sweeper().sweep()
+  expect(sent).toEqual([`slow ${runId}`])
+  release()
+  await sweeping
+})
