@@ -1,9 +1,9 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
-import { AppError } from '../errors.ts'
 import { createGraph, type GraphBuilder } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
 import { concat, equal, lastOf, sizeOf } from '../onnx/ops.ts'
+import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { type Attend, type AttentionStep, attend } from './attention.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
@@ -40,7 +40,7 @@ export const logitsName = 'logits' // [B, 1 or S, vocabulary]
 
 /**
  * Builds the graph of a checkpoint.
- * @throws AppError CHECKPOINT_INVALID for a tensor that is missing, of another shape, or that no part of the graph reads
+ * @throws AppError CHECKPOINT_INVALID for a tensor that is missing or of another shape
  */
 export function buildDecoder(
   family: ModelFamily,
@@ -48,7 +48,7 @@ export function buildDecoder(
   config: ModelConfig,
   options: DecoderOptions,
 ): Decoder {
-  const graph = createGraph({ fusedMatMul: options.provider === 'cpu' || options.provider === 'cuda' })
+  const graph = createGraph(graphOptionsFor(options.provider))
   const weights = openWeights(graph, checkpoint)
   const slots: CacheSlot[] = []
   const attentionOutputs: string[] = []
@@ -62,7 +62,6 @@ export function buildDecoder(
     tokens,
     positions,
     weight: weights.take,
-    holds: (name) => checkpoint.tensors.has(name),
     attend(g, layer, spec, { query, key, value }) {
       const cache = (part: string, width: number) => {
         const slot = {
@@ -94,14 +93,6 @@ export function buildDecoder(
   const logits = family.logits(model, wanted)
   graph.output(logitsName, logits, 'float32', ['B', options.logits === 'last' ? 1 : 'S', config.vocabularySize])
 
-  const [stranger] = weights.left(family.unneeded)
-  if (stranger !== undefined) {
-    throw new AppError(
-      'CHECKPOINT_INVALID',
-      `${checkpoint.directory} holds ${stranger}, which no part of a ${config.family} model reads`,
-      'Check that config.json belongs to these weights; running without it would give wrong numbers.',
-    )
-  }
   return { model: encodeModel(graph.finish()), slots, attentionOutputs }
 }
 

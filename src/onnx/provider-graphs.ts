@@ -1,0 +1,10 @@
+import type { GraphOptions } from './graph.ts'
+import type { ExecutionProvider } from './session.ts'
+
+/** Providers with a kernel for onnxruntime's FusedMatMul; on the others it would fall back to the CPU. */
+const withFusedMatMul: readonly ExecutionProvider[] = ['cpu', 'cuda']
+
+/** How graphs have to be built for a provider, so that what costs time stays on it. */
+export function graphOptionsFor(provider: ExecutionProvider): GraphOptions {
+  return { fusedMatMul: withFusedMatMul.includes(provider) }
+}

@@ -1,0 +1,21 @@
+import { listProviders, probeProvider } from '../onnx/devices.ts'
+import { dieWithParent } from './parent-watch.ts'
+
+/**
+ * The entry of the process that probes execution providers: a broken driver may end it, so it says on standard output,
+ * one line of JSON each, which provider it begins with, what came of it, and at last that it is done.
+ * @param parent pid of the worker
+ * @param skipped providers that are not to be tried (again)
+ */
+async function runProbe(parent: number, skipped: readonly string[]): Promise<void> {
+  dieWithParent(parent)
+  const say = (line: object) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+  for (const provider of listProviders()) {
+    if (skipped.includes(provider)) continue
+    say({ provider, begun: true })
+    say({ provider, refused: await probeProvider(provider) })
+  }
+  say({ done: true })
+}
+
+await runProbe(Number(process.argv[2]), process.argv.slice(3))
