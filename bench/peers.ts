@@ -1,0 +1,175 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ensureMemory } from '../src/bench/limits.ts'
+import { openSubject } from '../src/bench/open-subject.ts'
+import { physicalCores } from '../src/bench/physical-cores.ts'
+import { planSubject } from '../src/bench/subject-config.ts'
+import { seededTokens } from '../src/bench/tokens.ts'
+import { readConfig } from '../src/config.ts'
+import { benchmarkSpec } from '../src/jobs/spec.ts'
+import { median } from '../src/stats/quantile.ts'
+import { seededRandom, shuffled } from '../src/stats/random.ts'
+import { ratioOfMedians } from '../src/stats/ratio.ts'
+import { openComputeProbe, prefillOperations } from './compute-bound.ts'
+import {
+  bareContestant,
+  type Contestant,
+  type Generation,
+  kvscopeContestant,
+  transformersContestant,
+  writePeerFolder,
+} from './contestants.ts'
+import { peerAttentions } from './peer-graph.ts'
+import { type Figure, printTable, reportFigures, type Target } from './report.ts'
+
+// The same weights and tokens through kvscope and transformers.js, interleaved. The peer's graph is written here, so it
+// gets the fastest of three; once more with logits of every position, as exported models have it.
+
+const prompts = [9, 128, 512] as const
+const generated = 16
+const rounds = 9
+/** No round begins after this many milliseconds, so that the command ends within its 7 minutes on a slow machine. */
+const lastStart = 300_000
+
+const targets: Record<string, Target> = {
+  decode_vs_transformersjs_p9: { least: 0.97, most: null },
+  decode_vs_transformersjs_p128: { least: 1.15, most: null },
+  decode_vs_transformersjs_p512: { least: 1.4, most: null },
+  ttft_vs_transformersjs_p512: { least: 1.1, most: null },
+  ttft_vs_best_graph_p512: { least: 0.95, most: null },
+  tokens_identical: { least: 1, most: 1 },
+}
+
+const spec = benchmarkSpec.parse({
+  kind: 'BENCHMARK',
+  version: 1,
+  // Four sessions of the same weights: ours, the peer's two, and the bare loop's.
+  subjects: new Array(4).fill({ source: { synthetic: { preset: 'gpt2-medium' } } }),
+  tests: [{ promptTokens: 512, generatedTokens: generated }],
+})
+const { dataDir } = readConfig()
+const threads = physicalCores()
+ensureMemory(spec, await Promise.all(spec.subjects.map((subject) => planSubject(subject, []))))
+console.log(`gpt2-medium, f32, ${threads} threads, greedy; SYNTHETIC WEIGHTS (they are in ${dataDir})`)
+
+const [subjectSpec] = spec.subjects
+if (!subjectSpec) throw new Error('the spec names no subject')
+const subject = await openSubject(subjectSpec, { dataDir, modelRoots: [] }, () => {})
+const { config } = subject
+const tokens = (length: number) => seededTokens(length, config.vocabularySize, 1, length).flat()
+const folders = join(dataDir, 'bench-peers')
+
+const best = await chooseGraph()
+const exported = join(folders, 'exported')
+await writePeerFolder(exported, subject, { attention: best.attention, logits: 'all' })
+
+const names = {
+  ours: 'kvscope',
+  best: `transformers.js, best graph`,
+  exported: 'transformers.js, as exported',
+  bare: 'bare loop, best graph',
+}
+const contestants: Contestant[] = [
+  await kvscopeContestant(subject, threads),
+  await transformersContestant(names.best, best.folder, threads),
+  await transformersContestant(names.exported, exported, threads),
+  await bareContestant(names.bare, best.file, subject, threads),
+]
+const compute = await openComputeProbe(threads)
+const rates: number[] = []
+const seen = new Map<string, Generation[]>()
+const random = seededRandom(0)
+const series = (name: string, prompt: number) => seen.get(`${name} ${prompt}`) ?? []
+
+for (let round = 0; round <= rounds && performance.now() < lastStart; round += 1) {
+  process.stderr.write(round === 0 ? 'warming up\n' : `round ${round} of ${rounds}\n`)
+  for (const prompt of prompts) {
+    for (const contestant of shuffled(contestants, random)) {
+      const generation = await contestant.generate(tokens(prompt), generated)
+      if (round > 0) seen.set(`${contestant.name} ${prompt}`, [...series(contestant.name, prompt), generation])
+    }
+  }
+  rates.push(await compute.measure())
+}
+for (const contestant of contestants) await contestant.close()
+await compute.close()
+await rm(folders, { recursive: true })
+
+const firsts = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.first)
+const decodes = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.perToken)
+const bound = Math.max(...rates)
+const operations = prefillOperations(config, 512)
+
+printTable(
+  ['medians, ms', ...prompts.flatMap((prompt) => [`first p${prompt}`, `a token p${prompt}`]), 'of compute bound p512'],
+  Object.values(names).map((name) => [
+    name,
+    ...prompts.flatMap((prompt) => [median(firsts(name, prompt)).toFixed(1), median(decodes(name, prompt)).toFixed(1)]),
+    `${((100 * operations) / (median(firsts(name, 512)) / 1000) / bound).toFixed(0)} %`,
+  ]),
+)
+console.log(
+  `\nMedians of ${rates.length - 1} rounds; compute bound ${(bound / 1e9).toFixed(0)} GFLOP/s, a large MatMul of the runtime.`,
+)
+
+const theirsOverOurs = (name: string, theirs: number[], ours: number[]): Figure & { interval: string } => {
+  const { ratio, interval } = ratioOfMedians(ours, theirs, { paired: true })
+  return {
+    name,
+    value: ratio,
+    unit: '',
+    interval: interval ? `${interval.low.toFixed(3)} to ${interval.high.toFixed(3)}` : '',
+  }
+}
+const ratios = [
+  ...prompts.map((prompt) =>
+    theirsOverOurs(`decode_vs_transformersjs_p${prompt}`, decodes(names.best, prompt), decodes(names.ours, prompt)),
+  ),
+  theirsOverOurs('ttft_vs_transformersjs_p512', firsts(names.exported, 512), firsts(names.ours, 512)),
+  theirsOverOurs('ttft_vs_best_graph_p512', firsts(names.best, 512), firsts(names.ours, 512)),
+]
+printTable(
+  ['their time / ours', 'ratio', '95 % interval'],
+  ratios.map(({ name, value, interval }) => [name, value.toFixed(3), interval]),
+)
+const texts = prompts.map(
+  (prompt) =>
+    new Set(Object.values(names).flatMap((name) => series(name, prompt).map((generation) => generation.tokens.join())))
+      .size,
+)
+await reportFigures(
+  [
+    ...ratios.map(({ name, value, unit }) => ({ name, value, unit })),
+    { name: 'tokens_identical', value: texts.every((count) => count === 1) ? 1 : 0, unit: '' },
+  ],
+  targets,
+)
+
+/** Times each form of the peer's attention by a bare loop, and takes the one that generates 64 tokens after 512 first. */
+async function chooseGraph() {
+  const rows: {
+    attention: (typeof peerAttentions)[number]
+    folder: string
+    file: string
+    first: number
+    perToken: number
+  }[] = []
+  for (const attention of peerAttentions) {
+    const folder = join(folders, attention)
+    const file = await writePeerFolder(folder, subject, { attention, logits: 'last' })
+    const candidate = await bareContestant(attention, file, subject, threads)
+    await candidate.generate(tokens(512), 2)
+    const tries = [await candidate.generate(tokens(512), 8), await candidate.generate(tokens(512), 8)]
+    await candidate.close()
+    const first = Math.min(...tries.map((one) => one.first))
+    const perToken = Math.min(...tries.map((one) => one.perToken))
+    rows.push({ attention, folder, file, first, perToken })
+  }
+  const [winner] = [...rows].sort((a, b) => a.first + 64 * a.perToken - (b.first + 64 * b.perToken))
+  if (!winner) throw new Error('no candidate was timed')
+  printTable(
+    ['candidates for the peer, p512', 'first, ms', 'a token, ms', ''],
+    rows.map((row) => [row.attention, row.first.toFixed(1), row.perToken.toFixed(1), row === winner ? 'taken' : '']),
+  )
+  return winner
+}
