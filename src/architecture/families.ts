@@ -10,6 +10,7 @@ import { gpt2 } from './family-gpt2.ts'
 import { llama } from './family-llama.ts'
 import { mistral } from './family-mistral.ts'
 import { qwen2 } from './family-qwen2.ts'
+import { shown } from './fields.ts'
 import type { Family } from './model-config.ts'
 
 /** Every family whose config.json kvscope reads. */
@@ -33,7 +34,7 @@ export function familyOfType(modelType: unknown): ModelFamily {
   const known = families.flatMap((family) => family.modelTypes).join(', ')
   throw new AppError(
     'CONFIG_UNSUPPORTED',
-    `config.json has model_type = ${JSON.stringify(modelType) ?? 'nothing'}, which is no family that kvscope knows`,
+    `config.json has model_type = ${shown(modelType)}, which is no family that kvscope knows`,
     `Known are ${known}.`,
   )
 }

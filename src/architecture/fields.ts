@@ -6,7 +6,11 @@ import { AppError } from '../errors.ts'
  */
 const most = { layers: 4096, size: 2 ** 24 } as const
 
-const shown = (value: unknown) => JSON.stringify(value) ?? 'nothing'
+/** A value of config.json as a message may show it. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 120 ? `${text.slice(0, 120)}...` : text
+}
 
 /** @throws AppError CONFIG_UNSUPPORTED naming the field and its value */
 export function unsupported(field: string, value: unknown, reason: string): never {

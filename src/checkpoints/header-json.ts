@@ -1,13 +1,15 @@
 import { AppError } from '../errors.ts'
+import { isRecord, quote } from './quote.ts'
 
 /**
- * What a header may hold before it is parsed. A tensor costs about six commas, so two million of them are 300,000
- * tensors (DeepSeek-V3 has 92,000 in 163 files); without a bound, 100 MB of `[],[],[]` would become gigabytes of objects.
+ * What a header may hold before it is parsed: the index of DeepSeek-V3's 163 files names 92,000 tensors, and a tensor
+ * costs about six commas. Without these bounds 100 MB of `[],[],[]` would become gigabytes of objects, and two million
+ * names would take minutes.
  */
-export const headerLimits = { depth: 3, commas: 2_000_000 } as const
+export const headerLimits = { depth: 3, names: 200_000, commas: 1_500_000 } as const
 
 const hint = 'Download the file again, or save it again with safetensors.'
-const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a]
+const [quoteMark, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a]
 const isSpace = (byte: number | undefined) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 const isOpening = (byte: number | undefined) => byte === 0x7b || byte === 0x5b
 const isClosing = (byte: number | undefined) => byte === 0x7d || byte === 0x5d
@@ -15,7 +17,7 @@ const isClosing = (byte: number | undefined) => byte === 0x7d || byte === 0x5d
 /** Index of the quote that closes the string opened at `start`. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1
-  while (at < bytes.length && bytes[at] !== quote) at += bytes[at] === backslash ? 2 : 1
+  while (at < bytes.length && bytes[at] !== quoteMark) at += bytes[at] === backslash ? 2 : 1
   return at
 }
 
@@ -28,15 +30,17 @@ function scan(bytes: Uint8Array, decode: (part: Uint8Array) => string): void {
   let commas = 0
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at]
-    if (byte === quote) {
+    if (byte === quoteMark) {
       const end = endOfString(bytes, at)
       let next = end + 1
       while (isSpace(bytes[next])) next++
       const keys = open.at(-1)
       if (bytes[next] === colon && keys) {
         const key: string = JSON.parse(decode(bytes.subarray(at, end + 1)))
-        if (keys.has(key)) throw new Error(`it names ${JSON.stringify(key)} twice`)
+        if (keys.has(key)) throw new Error(`it names ${quote(key)} twice`)
         keys.add(key)
+        if (keys.size > headerLimits.names)
+          throw new Error(`it has more than ${headerLimits.names} names in one object`)
       }
       at = end
     } else if (isOpening(byte)) {
@@ -64,8 +68,6 @@ export function parseHeaderJson(bytes: Uint8Array, file: string): Record<string,
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new AppError('CHECKPOINT_INVALID', `${file}: its JSON cannot be read: ${reason}`, hint, cause)
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new AppError('CHECKPOINT_INVALID', `${file}: its JSON is not an object`, hint)
-  }
-  return Object.fromEntries(Object.entries(parsed))
+  if (isRecord(parsed)) return parsed
+  throw new AppError('CHECKPOINT_INVALID', `${file}: its JSON is not an object`, hint)
 }

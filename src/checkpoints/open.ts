@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts'
 import type { Checkpoint, TensorEntry, UnreadTensor } from './checkpoint.ts'
 import { isWeightDtype } from './dtypes.ts'
 import { type FingerprintFile, fingerprint } from './fingerprint.ts'
+import { quote } from './quote.ts'
 import { readHeader } from './safetensors.ts'
 import { fileInside, findWeightFiles, indexName, readSmallFile } from './shards.ts'
 
@@ -44,7 +45,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
       if (other) {
         throw new AppError(
           'CHECKPOINT_INVALID',
-          `tensor ${JSON.stringify(name)} stands in ${other.file} and again in ${path}`,
+          `tensor ${quote(name)} stands in ${other.file} and again in ${path}`,
           'Remove the file that is left over from an earlier download.',
         )
       }
@@ -83,7 +84,7 @@ function checkIndex(promised: readonly string[], path: string, names: ReadonlySe
   if (absent === undefined) return
   throw new AppError(
     'CHECKPOINT_INVALID',
-    `${indexName} puts tensor ${JSON.stringify(absent)} into ${basename(path)}, which does not hold it`,
+    `${indexName} puts tensor ${quote(absent)} into ${basename(path)}, which does not hold it`,
     'Download the checkpoint again, every shard of it.',
   )
 }

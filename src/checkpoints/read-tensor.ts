@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import type { TensorEntry, WeightDtype } from './checkpoint.ts'
+import { quote } from './quote.ts'
 
 const chunkBytes = 64 * 1024 * 1024
 const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const satisfies Record<WeightDtype, number>
@@ -34,7 +35,7 @@ async function readBytes(entry: TensorEntry, position: number, into: Uint8Array)
     for (let done = 0; done < into.length; ) {
       const { bytesRead } = await handle.read(into, done, Math.min(chunkBytes, into.length - done), position + done)
       if (bytesRead === 0) {
-        const message = `${entry.file} ended at byte ${position + done}, inside tensor ${JSON.stringify(entry.name)}`
+        const message = `${entry.file} ended at byte ${position + done}, inside tensor ${quote(entry.name)}`
         throw new AppError('CHECKPOINT_INVALID', message, 'The file has changed since it was opened: open it again.')
       }
       done += bytesRead

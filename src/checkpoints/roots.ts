@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError } from '../errors.ts'
+import { quote } from './quote.ts'
 
 /** Whether `path` is `folder` or lies in it. Both absolute, links resolved. */
 export function isInside(path: string, folder: string): boolean {
@@ -30,7 +31,7 @@ async function locate(path: string): Promise<Place> {
  * @throws AppError PATH_FORBIDDEN outside every root, NOT_FOUND inside one but not there
  */
 export async function confine(path: string, roots: readonly string[]): Promise<string> {
-  if (path.includes('\0')) throw new AppError('PATH_FORBIDDEN', `${JSON.stringify(path)} holds a zero byte`)
+  if (path.includes('\0')) throw new AppError('PATH_FORBIDDEN', `${quote(path)} holds a zero byte`)
   const folders = await Promise.all(roots.map(async (root) => (await locate(resolve(root))).path))
   const candidates = isAbsolute(path) ? [path] : [...folders.map((folder) => resolve(folder, path)), resolve(path)]
   const places = await Promise.all(candidates.map(locate))

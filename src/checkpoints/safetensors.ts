@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { bitsOf } from './dtypes.ts'
 import { parseHeaderJson } from './header-json.ts'
+import { quote } from './quote.ts'
 
 /** The format's own limit on a header (safetensors/src/tensor.rs, MAX_HEADER_SIZE). */
 export const maxHeaderBytes = 100_000_000
@@ -66,10 +67,10 @@ export async function readHeader(file: string): Promise<SafetensorsHeader> {
 
 function readMetadata(metadata: unknown, file: string): Record<string, string> {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    return invalid(file, `__metadata__ is ${JSON.stringify(metadata)}, not an object`)
+    return invalid(file, `__metadata__ is ${quote(metadata)}, not an object`)
   }
   const texts: [string, string][] = Object.entries(metadata).map(([key, value]) =>
-    typeof value === 'string' ? [key, value] : invalid(file, `__metadata__ has ${JSON.stringify(key)} that is no text`),
+    typeof value === 'string' ? [key, value] : invalid(file, `__metadata__ has ${quote(key)} that is no text`),
   )
   return Object.fromEntries(texts)
 }
@@ -77,21 +78,20 @@ function readMetadata(metadata: unknown, file: string): Record<string, string> {
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 function readEntry(name: string, entry: unknown, start: number, file: string): StoredTensor {
-  const where = `tensor ${JSON.stringify(name)}`
-  if (typeof entry !== 'object' || entry === null)
-    return invalid(file, `${where} is ${JSON.stringify(entry)}, not an object`)
+  const where = `tensor ${quote(name)}`
+  if (typeof entry !== 'object' || entry === null) return invalid(file, `${where} is ${quote(entry)}, not an object`)
   const stated: { dtype?: unknown; shape?: unknown; data_offsets?: unknown } = entry
   const { dtype, shape, data_offsets: offsets } = stated
 
   const bits = typeof dtype === 'string' ? bitsOf.get(dtype) : undefined
   if (typeof dtype !== 'string' || bits === undefined) {
-    return invalid(file, `${where} has dtype ${JSON.stringify(dtype)}, which safetensors does not know`)
+    return invalid(file, `${where} has dtype ${quote(dtype)}, which safetensors does not know`)
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) {
-    return invalid(file, `${where} has shape ${JSON.stringify(shape)}, not a list of whole numbers`)
+    return invalid(file, `${where} has shape ${quote(shape)}, not a list of whole numbers`)
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    return invalid(file, `${where} has data_offsets ${JSON.stringify(offsets)}, not two whole numbers`)
+    return invalid(file, `${where} has data_offsets ${quote(offsets)}, not two whole numbers`)
   }
   const [from = 0, to = 0]: number[] = offsets
   if (to < from) invalid(file, `${where} has data_offsets [${from}, ${to}], which end before they begin`)
@@ -110,7 +110,7 @@ function checkLayout(tensors: readonly StoredTensor[], start: number, size: numb
   let end = start
   let previous = 'the header'
   for (const tensor of ordered) {
-    const where = `tensor ${JSON.stringify(tensor.name)}`
+    const where = `tensor ${quote(tensor.name)}`
     const last = tensor.offset + tensor.length
     if (last > size) invalid(file, `${where} ends at byte ${last}, and the file has ${size}`)
     if (tensor.offset < end)

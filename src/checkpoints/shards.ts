@@ -2,6 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { parseHeaderJson } from './header-json.ts'
+import { quote } from './quote.ts'
 import { isInside } from './roots.ts'
 import { maxHeaderBytes } from './safetensors.ts'
 
@@ -18,7 +19,7 @@ export async function fileInside(directory: string, name: string): Promise<strin
     throw new AppError('PATH_FORBIDDEN', message, 'A checkpoint is one folder: put the file itself into it.')
   }
   const safe = name !== '' && name !== '..' && !/[\\/\0]/.test(name) && !/^[a-z]:/i.test(name)
-  if (!safe) return forbid(`${directory} names ${JSON.stringify(name)}, which is no plain file name`)
+  if (!safe) return forbid(`${directory} names ${quote(name)}, which is no plain file name`)
   let path: string
   try {
     path = await realpath(join(directory, name))
@@ -73,7 +74,7 @@ export async function findWeightFiles(directory: string): Promise<WeightFile[]> 
   if (typeof map !== 'object' || map === null || Array.isArray(map)) return invalid('weight_map is not an object')
   const shards = new Map<string, string[]>()
   for (const [tensor, name] of Object.entries(map)) {
-    if (typeof name !== 'string') return invalid(`tensor ${JSON.stringify(tensor)} lies in ${JSON.stringify(name)}`)
+    if (typeof name !== 'string') return invalid(`tensor ${quote(tensor)} lies in ${quote(name)}`)
     const promised = shards.get(name) ?? []
     promised.push(tensor)
     shards.set(name, promised)

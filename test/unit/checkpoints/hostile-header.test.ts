@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { headerLimits } from '../../../src/checkpoints/header-json.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
+import { AppError } from '../../../src/errors.ts'
 import { f32, type HostileFile, makeCheckpoint, makeFolder } from './safetensors-file.ts'
 
 async function open(file: HostileFile) {
@@ -75,13 +76,25 @@ describe('a hostile safetensors file', () => {
     [
       'more values than any header needs',
       { header: `{"a": {"shape": [${'0,'.repeat(headerLimits.commas + 1)}0]}}` },
-      /more than 2000000 values/,
+      /more than 1500000 values/,
+    ],
+    [
+      'more names than any checkpoint has',
+      { header: `{${Array.from({ length: headerLimits.names + 1 }, (_, index) => `"${index}":0`)}}` },
+      /more than 200000 names in one object/,
     ],
   ]
   it.each(refused)('refuses %s', async (_, file, message) => {
     const opened = open(file)
     await expect(opened).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) })
     await expect(opened).rejects.toMatchObject({ message: expect.stringContaining('model.safetensors') })
+  })
+
+  it('cuts what it repeats of the file, however long it is', async () => {
+    const opened = open({ header: `{"${'x'.repeat(1_000_000)}": "${'y'.repeat(1_000_000)}"}` })
+    const error = await opened.catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(AppError)
+    expect(String(error).length).toBeLessThan(600)
   })
 
   it('takes a tensor that is named __proto__ for a tensor', async () => {
