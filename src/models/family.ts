@@ -15,8 +15,6 @@ export interface ModelBuilder {
    * @throws AppError CHECKPOINT_INVALID if it is missing or of another shape
    */
   weight(name: string, shape: readonly number[]): Value
-  /** Whether the checkpoint holds a tensor of that name. */
-  holds(name: string): boolean
   /** Attention of one layer over its cached and its new tokens; the new keys and values join the cache. */
   attend(g: GraphBuilder, layer: number, spec: AttentionSpec, heads: NewHeads): Value // [B, H, S, valueDim]
 }
@@ -32,8 +30,6 @@ export interface ModelFamily {
   readonly family: Family
   /** @throws AppError CONFIG_UNSUPPORTED naming the field that asks for what the graph does not do */
   check(config: ModelConfig): void
-  /** Tensors that the family's checkpoints hold and no graph needs: masks and tables of older exports. */
-  readonly unneeded: readonly RegExp[]
   /** Token and position ids -> the last layer's hidden state, [B, S, hiddenSize]. */
   hidden(model: ModelBuilder): Value
   /** Hidden state -> logits over the vocabulary, for each position given. */

@@ -23,9 +23,6 @@ export const gpt2: ModelFamily = {
     })
   },
 
-  // The causal mask of early exports: triangles of ones, and the -10000 they masked with.
-  unneeded: [/^h\.\d+\.attn\.(bias|masked_bias)$/, /^lm_head\.weight$/],
-
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')

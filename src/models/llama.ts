@@ -31,9 +31,6 @@ export const llama: ModelFamily = {
     })
   },
 
-  // The table of rotary frequencies that early exports saved.
-  unneeded: [/\.rotary_emb\.inv_freq$/, /^lm_head\.weight$/],
-
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')

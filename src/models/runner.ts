@@ -1,3 +1,4 @@
+import { checkTensors } from '../architecture/check-tensors.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
@@ -53,6 +54,14 @@ export async function loadModel(
   options: RunnerOptions,
 ): Promise<RunnableModel> {
   const family = findFamily(config)
+  const [stranger] = checkTensors(checkpoint, config).unexpected
+  if (stranger !== undefined) {
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${checkpoint.directory} holds ${stranger}, which no part of a ${config.family} model reads`,
+      'Check that config.json belongs to these weights: running without that tensor would give wrong numbers.',
+    )
+  }
   const { provider, logits = 'last', attention = false } = options
   return openDecoder(buildDecoder(family, checkpoint, config, { provider, logits, attention }), config, options)
 }

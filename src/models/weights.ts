@@ -10,8 +10,6 @@ const elementTypes = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as con
 
 export interface Weights {
   take(name: string, shape: readonly number[]): Value
-  /** Names that nobody took, without those that match `unneeded`. */
-  left(unneeded: readonly RegExp[]): string[]
 }
 
 /**
@@ -41,10 +39,6 @@ export function openWeights(g: GraphBuilder, checkpoint: Checkpoint): Weights {
       taken.set(name, value)
       return value
     },
-    left: (unneeded) =>
-      [...checkpoint.tensors.keys()].filter(
-        (name) => !taken.has(name) && !unneeded.some((pattern) => pattern.test(name)),
-      ),
   }
 }
 

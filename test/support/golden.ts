@@ -1,0 +1,101 @@
+import type { ModelConfig } from '../../src/architecture/model-config.ts'
+import type { Checkpoint } from '../../src/checkpoints/checkpoint.ts'
+import { readTensor } from '../../src/checkpoints/read-tensor.ts'
+import { readHeader } from '../../src/checkpoints/safetensors.ts'
+import type { Attend } from '../../src/models/attention.ts'
+import { buildDecoder } from '../../src/models/decoder.ts'
+import type { KvCache } from '../../src/models/kv-cache.ts'
+import { findFamily } from '../../src/models/registry.ts'
+import { openDecoder } from '../../src/models/runner.ts'
+
+/** What a model computes of some tokens: each flat and row-major, layers first. */
+export interface Computed {
+  logits: Float32Array // [T, vocabulary]
+  attention: Float32Array // [layers, H, T, T]
+  keys: Float32Array // [layers, KV, T, d]
+  values: Float32Array // [layers, KV, T, d]
+}
+
+const parts = ['logits', 'attention', 'keys', 'values'] as const
+
+/** Runs one sequence in one piece and keeps everything, with another attention block if one is given. */
+export async function compute(
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  tokens: readonly number[],
+  attend?: Attend,
+): Promise<Computed> {
+  const decoder = buildDecoder(findFamily(config), checkpoint, config, {
+    provider: 'cpu',
+    logits: 'all',
+    attention: true,
+    ...(attend ? { attend } : {}),
+  })
+  const model = await openDecoder(decoder, config, { provider: 'cpu', threads: 1 })
+  try {
+    const cache = model.createCache()
+    const { data, attention } = await model.forward([tokens], cache)
+    return {
+      logits: data,
+      attention: joined(attention.map((layer) => layer.data)),
+      keys: joined(filledRows(cache, 'key')),
+      values: joined(filledRows(cache, 'value')),
+    }
+  } finally {
+    await model.close()
+  }
+}
+
+/** The filled rows of every layer's keys or values, without the spare ones: [batch, KV, length, d] each. */
+export function filledRows(cache: KvCache, part: 'key' | 'value'): Float32Array[] {
+  return Object.entries(cache.feeds().tensors)
+    .filter(([name]) => name.endsWith(part))
+    .map(([, { data, dims }]) => {
+      if (!(data instanceof Float32Array)) throw new Error('the cache is not float32')
+      const [batch = 0, heads = 0, rows = 0, width = 0] = dims
+      const heads2d = Array.from({ length: batch * heads }, (_, head) =>
+        data.subarray(head * rows * width, (head * rows + cache.length) * width),
+      )
+      return joined(heads2d)
+    })
+}
+
+function joined(arrays: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(arrays.flatMap((array) => [...array]))
+}
+
+export async function readExpected(file: string): Promise<Computed> {
+  const { tensors } = await readHeader(file)
+  const read = async (name: (typeof parts)[number]) => {
+    const tensor = tensors.find((candidate) => candidate.name === name)
+    if (tensor?.dtype !== 'F32') throw new Error(`${file} lacks ${name}`)
+    return readTensor({ ...tensor, dtype: 'F32', file })
+  }
+  return {
+    logits: await read('logits'),
+    attention: await read('attention'),
+    keys: await read('keys'),
+    values: await read('values'),
+  }
+}
+
+/** The largest difference of each part, as a share of the largest magnitude expected there. */
+export function errorShares(actual: Computed, expected: Computed): Record<(typeof parts)[number], number> {
+  const share = (name: (typeof parts)[number]) => {
+    const [a, b] = [actual[name], expected[name]]
+    if (a.length !== b.length) throw new Error(`${name}: ${a.length} values where ${b.length} are expected`)
+    return largestDifference(a, b) / Math.max(...b.map(Math.abs))
+  }
+  return { logits: share('logits'), attention: share('attention'), keys: share('keys'), values: share('values') }
+}
+
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let largest = 0
+  for (let index = 0; index < a.length; index++) {
+    const difference = Math.abs((a[index] ?? Number.NaN) - (b[index] ?? Number.NaN))
+    // NaN compares as false with everything: count it as the worst.
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+  }
+  return largest
+}
