@@ -49,8 +49,10 @@ export async function probeDevices(
     const round = await probeRound(tried, options)
     probed.push(...round.settled.map(({ provider: name, refused }) => ({ device: deviceOf[name], refused })))
     tried.push(...round.settled.map((settled) => settled.provider))
-    if (round.done || round.unfinished === null) break
-    probed.push({ device: deviceOf[round.unfinished], refused: round.end })
+    if (round.done) break
+    // Ended with no provider in hand, the process never came as far as onnxruntime, which every device needs.
+    probed.push({ device: deviceOf[round.unfinished ?? 'cpu'], refused: round.end })
+    if (round.unfinished === null) break
     tried.push(round.unfinished)
   }
   for (const { device, refused } of probed) if (refused !== null) onRefused?.(device, refused)
@@ -110,7 +112,7 @@ function probeRound(
       const how = hung
         ? `it said nothing for ${patienceMs / 1000} s`
         : `its process ended by ${signal ?? `code ${code}`}`
-      round.end = `${how}${lastLine(tail.text())}`
+      round.end = `${how}${lastWords(tail.text())}`
       resolve(round)
     })
   })
@@ -124,7 +126,9 @@ function parseLine(text: string): z.infer<typeof line> | null {
   }
 }
 
-function lastLine(text: string | null): string {
-  const last = text?.trim().split('\n').at(-1)
+/** The last line that speaks of an error, else the last one. */
+function lastWords(text: string | null): string {
+  const lines = text?.trim().split('\n') ?? []
+  const last = lines.findLast((words) => /error/i.test(words)) ?? lines.at(-1)
   return last ? `: ${last}` : ''
 }

@@ -60,7 +60,7 @@ export async function startWorker(
   const id = randomUUID()
   const [machineId, devices] = await Promise.all([
     parts.machineId ?? readMachineId(),
-    parts.devices ?? offeredDevices(),
+    parts.devices ?? offeredDevices(logger),
   ])
   const db = connectDatabase(databaseUrl, { maxConnections: 4 })
   const queueOptions: QueueOptions = {
@@ -119,8 +119,8 @@ export async function startWorker(
   }
 }
 
-async function offeredDevices(): Promise<readonly Device[]> {
-  const devices = await probeDevices()
+async function offeredDevices(logger: Logger): Promise<readonly Device[]> {
+  const devices = await probeDevices((device, reason) => logger.debug({ device, reason }, 'device not offered'))
   if (devices.length > 0) return devices
   throw new AppError(
     'DEVICE_UNAVAILABLE',
