@@ -17,7 +17,8 @@ const upOrSideways = floors.flatMap((names, floor) =>
   names.map((name) => ({
     name: `${name}-imports-lower-floors-only`,
     severity: 'error',
-    from: { path: folder([name]) },
+    // The resolvers' generated types name the parents that the API hands on; nothing of them is left at run time.
+    from: { path: folder([name]), pathNot: '^src/generated/graphql\\.ts$' },
     to: { path: folder(floors.slice(0, floor + 1).flat()), pathNot: folder([name]) },
   })),
 )

@@ -59,13 +59,11 @@ describe('limits of a request', () => {
   })
 
   it('refuse fragments that multiply each other without measuring them one by one', () => {
-    const levels = 25
+    const levels = 40 // 2^40 visits would outlast the test
     const fragments = Array.from({ length: levels }, (_, level) => {
       const next = level + 1 < levels ? `...f${level + 1} ...f${level + 1}` : 'id'
       return `fragment f${level} on Run { ${next} }`
     })
-    const start = performance.now()
     expect(() => check(`{ run(id: "1") { ...f0 } } ${fragments.join(' ')}`)).toThrow(refusal('units of cost'))
-    expect(performance.now() - start).toBeLessThan(5000) // 2^25 visits would take far longer
   })
 })
