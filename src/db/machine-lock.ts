@@ -36,15 +36,22 @@ export async function lockMachine(
   client.on('end', () => {
     held = false
   })
-  const abandon = () => void client.end().catch(() => undefined)
+  const wait = async () => {
+    await client.connect()
+    signal?.throwIfAborted()
+    await client.query('SELECT pg_advisory_lock($1::bigint)', [lockKey(machineId)])
+  }
+  let abandon = () => {}
+  const abandoned = new Promise<never>((_, reject) => {
+    abandon = () => reject(signal?.reason)
+  })
   signal?.addEventListener('abort', abandon, { once: true })
   try {
-    await client.connect()
-    await client.query('SELECT pg_advisory_lock($1::bigint)', [lockKey(machineId)])
-    signal?.throwIfAborted()
+    await Promise.race([wait(), abandoned])
     held = true
   } catch (error) {
-    await client.end().catch(() => undefined)
+    // Not awaited: a connection that is just being made answers late. It closes, and with it the wait on the server.
+    client.end().catch(() => undefined)
     signal?.throwIfAborted()
     const reason = error instanceof Error ? error.message : String(error)
     throw new AppError('INTERNAL', `the lock of this machine could not be had: ${reason}`, null, error)
