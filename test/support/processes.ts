@@ -12,15 +12,22 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Waits until `condition` holds, asking every 20 ms. */
+/** Waits until `condition` holds, asking every 20 ms; what it throws meanwhile is told only when it never holds. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  withinMs = 30_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${withinMs} ms`)
+  let thrown: unknown
+  for (;;) {
+    try {
+      thrown = undefined
+      if (await condition()) return
+    } catch (error) {
+      thrown = error
+    }
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${withinMs} ms`, { cause: thrown })
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

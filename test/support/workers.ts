@@ -53,11 +53,10 @@ export async function startTestWorker(
   child.on('message', (report: WorkerReport) => reports.push(report))
   const send = (order: WorkerOrder) => child.send(order, () => undefined)
   const ended = () => child.exitCode !== null || child.signalCode !== null
-  const reported = (what: string, wanted: (report: WorkerReport) => boolean) =>
-    until(what, () => {
-      if (ended()) throw new Error(`${what}: the worker ended (${child.exitCode ?? child.signalCode})\n${log}`)
-      return reports.some(wanted)
-    })
+  const reported = async (what: string, wanted: (report: WorkerReport) => boolean) => {
+    await until(what, () => ended() || reports.some(wanted))
+    if (!reports.some(wanted)) throw new Error(`${what}: it ended (${child.exitCode ?? child.signalCode})\n${log}`)
+  }
   const worker: TestWorker = {
     process: child,
     children,
