@@ -34,11 +34,27 @@ export async function probeProvider(provider: ExecutionProvider): Promise<string
   }
 }
 
-/** The providers that compute rightly on this machine. Never throws; a broken driver may still end the process. */
-export async function probeProviders(): Promise<ExecutionProvider[]> {
+/** Told of each provider before and after it is tried, as trying a broken driver may end the process. */
+export interface ProbeListener {
+  begun(provider: ExecutionProvider): void
+  ended(provider: ExecutionProvider, refused: string | null): void
+}
+
+/**
+ * The providers that compute rightly on this machine. Never throws; a broken driver may still end the process.
+ * @param skipped names of providers that are not to be tried
+ */
+export async function probeProviders(
+  listener?: ProbeListener,
+  skipped: readonly string[] = [],
+): Promise<ExecutionProvider[]> {
   const usable: ExecutionProvider[] = []
   for (const provider of listProviders()) {
-    if ((await probeProvider(provider)) === null) usable.push(provider)
+    if (skipped.includes(provider)) continue
+    listener?.begun(provider)
+    const refused = await probeProvider(provider)
+    listener?.ended(provider, refused)
+    if (refused === null) usable.push(provider)
   }
   return usable
 }

@@ -1,4 +1,4 @@
-import { listProviders, probeProvider } from '../onnx/devices.ts'
+import { type ProbeListener, probeProviders } from '../onnx/devices.ts'
 import { dieWithParent } from './parent-watch.ts'
 
 /**
@@ -10,11 +10,11 @@ import { dieWithParent } from './parent-watch.ts'
 async function runProbe(parent: number, skipped: readonly string[]): Promise<void> {
   dieWithParent(parent)
   const say = (line: object) => void process.stdout.write(`${JSON.stringify(line)}\n`)
-  for (const provider of listProviders()) {
-    if (skipped.includes(provider)) continue
-    say({ provider, begun: true })
-    say({ provider, refused: await probeProvider(provider) })
+  const listener: ProbeListener = {
+    begun: (provider) => say({ provider, begun: true }),
+    ended: (provider, refused) => say({ provider, refused }),
   }
+  await probeProviders(listener, skipped)
   say({ done: true })
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeDifference, listProviders, probeProvider } from '../../../src/onnx/devices.ts'
+import { describeDifference, listProviders, probeProvider, probeProviders } from '../../../src/onnx/devices.ts'
 import { attentionProbe, elementwiseProbe, probeOutput } from '../../../src/onnx/probe-graph.ts'
 import { openSession } from '../../../src/onnx/session.ts'
 
@@ -40,6 +40,20 @@ describe('probeProvider', () => {
   it('finds that the CPU computes rightly', async () => {
     expect(listProviders()[0]).toBe('cpu')
     expect(await probeProvider('cpu')).toBeNull()
+  })
+
+  it('is asked about every provider that is not skipped, and told of before and after', async () => {
+    const told: string[] = []
+    const skipped = listProviders().filter((provider) => provider !== 'cpu')
+    const usable = await probeProviders(
+      {
+        begun: (provider) => told.push(`begun ${provider}`),
+        ended: (provider, refused) => told.push(`ended ${provider} ${refused}`),
+      },
+      skipped,
+    )
+    expect(usable).toEqual(['cpu'])
+    expect(told).toEqual(['begun cpu', 'ended cpu null'])
   })
 
   it('says why a provider of another operating system cannot be used', async () => {
