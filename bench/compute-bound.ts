@@ -1,42 +1,39 @@
 import type { ModelConfig } from '../src/architecture/model-config.ts'
 import { parameterCount } from '../src/architecture/parameters.ts'
-import { now } from '../src/bench/clock.ts'
-import { createGraph } from '../src/onnx/graph.ts'
-import { encodeModel } from '../src/onnx/model-proto.ts'
-import { matMul } from '../src/onnx/ops.ts'
-import { openSession, type Tensor } from '../src/onnx/session.ts'
-
-/** Rows, inner size and columns of the products tried; the first is the model's own widest at 512 tokens. */
-const shapes = [
-  [512, 1024, 4096],
-  [512, 4096, 1024],
-  [2048, 2048, 2048],
-] as const
+import type { Checkpoint } from '../src/checkpoints/checkpoint.ts'
+import { openPlainProduct, openWeightProducts, weightOf } from './products.ts'
 
 export interface ComputeProbe {
-  /** floating-point operations a second of one product of each shape; the best is the bound */
+  /** floating-point operations a second: the best of a few large products of each shape */
   measure(): Promise<number>
   close(): Promise<void>
 }
 
-/** Large matrix products by the same runtime and threads as the model's. */
-export async function openComputeProbe(threads: number): Promise<ComputeProbe> {
-  const graph = createGraph({ fusedMatMul: true })
-  const product = matMul(graph, graph.input('a', 'float32', ['M', 'K']), graph.input('b', 'float32', ['K', 'N']))
-  graph.output('c', product, 'float32', ['M', 'N'])
-  const session = await openSession(encodeModel(graph.finish()).bytes, { files: [], provider: 'cpu', threads })
-  const feeds = shapes.map(([rows, inner, columns]) => ({ a: matrix(rows, inner), b: matrix(inner, columns) }))
+const rows = 512
+const square = { rows: 2048, inner: 2048, columns: 2048 }
+const repeats = 3
+
+/**
+ * Large matrix products by the runtime and the threads that the model has: its own MLP weights, packed at load as the
+ * model's are, times 512 rows; and a product of two square matrices that are packed anew each time.
+ */
+export async function openComputeProbe(checkpoint: Checkpoint, threads: number): Promise<ComputeProbe> {
+  const products = [
+    await openWeightProducts([weightOf(checkpoint, 'h.0.mlp.c_fc.weight')], rows, threads),
+    await openWeightProducts([weightOf(checkpoint, 'h.0.mlp.c_proj.weight')], rows, threads),
+    await openPlainProduct(square, threads),
+  ]
   return {
     async measure() {
       let best = 0
-      for (const [index, [rows, inner, columns]] of shapes.entries()) {
-        const start = now()
-        await session.run(feeds[index] ?? {}, ['c'])
-        best = Math.max(best, (2 * rows * inner * columns) / ((now() - start) / 1000))
+      for (let repeat = 0; repeat < repeats; repeat += 1) {
+        for (const product of products) best = Math.max(best, product.operations / (await product.run()))
       }
       return best
     },
-    close: () => session.close(),
+    async close() {
+      for (const product of products) await product.close()
+    },
   }
 }
 
@@ -51,9 +48,4 @@ export function prefillOperations(config: ModelConfig, tokens: number): number {
   const products = 2 * (parameterCount(config) - embeddings) * tokens
   const attention = 4 * layers * heads * headDim * tokens * tokens
   return products + attention + 2 * vocabularySize * hiddenSize
-}
-
-function matrix(rows: number, columns: number): Tensor {
-  const data = Float32Array.from({ length: rows * columns }, (_, index) => ((index * 7919) % 1000) / 1000 - 0.5)
-  return { type: 'float32', data, dims: [rows, columns] }
 }

@@ -75,7 +75,7 @@ const contestants: Contestant[] = [
   await transformersContestant(names.exported, exported, threads),
   await bareContestant(names.bare, best.file, subject, threads),
 ]
-const compute = await openComputeProbe(threads)
+const compute = await openComputeProbe(subject.checkpoint, threads)
 const rates: number[] = []
 const seen = new Map<string, Generation[]>()
 const random = seededRandom(0)

@@ -1,5 +1,5 @@
 import { expectedTensors } from '../architecture/expected-tensors.ts'
-import { kvBytesPerToken } from '../architecture/kv-bytes.ts'
+import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { parameterCount } from '../architecture/parameters.ts'
 import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
@@ -57,7 +57,7 @@ function subjectMemory({ name, config, dtype }: SubjectPlan, tests: readonly Ben
 }
 
 function cachedBytes(config: ModelConfig, test: BenchmarkTest): number {
-  return kvBytesPerToken(config, bytesPerValue * 8) * positionsOf(test) * test.batch
+  return kvCacheBytes(config, { contextLength: positionsOf(test), batch: test.batch, bitsPerValue: 8 * bytesPerValue })
 }
 
 /** The widest tensors of one step: three copies of the scores, the MLP's inside twice, logits, and the new K/V twice. */

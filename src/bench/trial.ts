@@ -1,4 +1,4 @@
-import { kvBytesPerToken } from '../architecture/kv-bytes.ts'
+import { kvCacheBytes } from '../architecture/kv-bytes.ts'
 import type { KvCache } from '../models/kv-cache.ts'
 import type { RunnableModel } from '../models/runner.ts'
 import type { Trial } from './measure.ts'
@@ -61,7 +61,7 @@ export function testTrial(
       if (generatedTokens === 0) cache.feeds()
       return {
         kvCache: cache.measuredBytes(),
-        kvCachePredicted: kvBytesPerToken(model.config, 32) * cache.fedLength * batch,
+        kvCachePredicted: kvCacheBytes(model.config, { contextLength: cache.fedLength, batch, bitsPerValue: 32 }),
         kvCacheAllocated: cache.allocatedBytes(),
         peakMemory,
       }

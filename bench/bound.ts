@@ -1,0 +1,144 @@
+import { kvBytesPerToken } from '../src/architecture/kv-bytes.ts'
+import { openBandwidthProbe } from '../src/bench/bandwidth.ts'
+import { now } from '../src/bench/clock.ts'
+import { ensureMemory } from '../src/bench/limits.ts'
+import { openSubject } from '../src/bench/open-subject.ts'
+import { physicalCores } from '../src/bench/physical-cores.ts'
+import { planTests } from '../src/bench/plan.ts'
+import { planSubject } from '../src/bench/subject-config.ts'
+import { testTrial } from '../src/bench/trial.ts'
+import type { Checkpoint } from '../src/checkpoints/checkpoint.ts'
+import { readConfig } from '../src/config.ts'
+import { benchmarkSpec } from '../src/jobs/spec.ts'
+import { loadModel } from '../src/models/runner.ts'
+import { median } from '../src/stats/quantile.ts'
+import { openComputeProbe, prefillOperations } from './compute-bound.ts'
+import { openPlainProduct, openWeightProducts } from './products.ts'
+import { printTable, reportFigures } from './report.ts'
+
+// How near decode comes to reading its bytes as fast as memory gives them, and prefill to the runtime's fastest product.
+// Probes and model take turns, so that a busy minute slows both.
+
+const generated = 8
+const depth = 9
+const rounds = 10
+/** No round begins after this many milliseconds, so that the command ends within its 7 minutes on a slow machine. */
+const lastStart = 330_000
+const probeBytes = 1 << 30
+const mostShare = 1.03
+
+const spec = benchmarkSpec.parse({
+  kind: 'BENCHMARK',
+  version: 1,
+  // Two copies of the weights: the model's, and those of the probe that multiplies by them alone.
+  subjects: new Array(2).fill({ source: { synthetic: { preset: 'gpt2-medium' } } }),
+  tests: [{ generatedTokens: generated, depth }, { promptTokens: 512 }],
+})
+const { dataDir } = readConfig()
+const threads = physicalCores()
+ensureMemory(spec, await Promise.all(spec.subjects.map((subject) => planSubject(subject, []))))
+console.log(`gpt2-medium, f32, ${threads} threads; SYNTHETIC WEIGHTS (they are in ${dataDir})`)
+
+const [subject] = spec.subjects
+const [decodeTest, prefillTest] = planTests(spec, null)
+if (!subject || !decodeTest || !prefillTest) throw new Error('the spec names a subject and two tests')
+const { checkpoint, config } = await openSubject(subject, { dataDir, modelRoots: [] }, () => {})
+const model = await loadModel(checkpoint, config, { provider: 'cpu', threads })
+const decode = testTrial(model, decodeTest, spec.seed, null)
+const prefill = testTrial(model, prefillTest, spec.seed, null)
+await decode.fill()
+
+const wasm = await openBandwidthProbe({ bytes: probeBytes, threads: [1, 2], streams: [1, 2, 4, 8] })
+const products = [
+  { name: 'MatMul, 1 GiB in place', probe: await openPlainProduct({ rows: 1, inner: 4096, columns: 65_536 }, threads) },
+  { name: "MatMul, the model's own weights", probe: await openWeightProducts(matrices(checkpoint), 1, threads) },
+]
+const compute = await openComputeProbe(checkpoint, threads)
+
+/** Every weight but the table of positions, of which a token reads one row, and the K/V rows before the middle token. */
+const bytesPerToken = weightBytes(checkpoint) + kvBytesPerToken(config, 32) * (depth + (generated - 1) / 2)
+const operations = prefillOperations(config, 512)
+
+interface Round {
+  decode: number
+  prefill: number
+  compute: number
+  reads: { name: string; rate: number }[]
+}
+const seen: Round[] = []
+for (let round = 0; round <= rounds && performance.now() < lastStart; round += 1) {
+  process.stderr.write(round === 0 ? 'warming up\n' : `round ${round} of ${rounds}\n`)
+  const reads = await measureReads()
+  const measured: Round = {
+    reads,
+    decode: (await timeTrial(decode)) / generated,
+    compute: await compute.measure(),
+    prefill: await timeTrial(prefill),
+  }
+  if (round > 0) seen.push(measured)
+}
+for (const { probe } of products) await probe.close()
+await compute.close()
+await wasm.close()
+await model.close()
+
+const fastest = ({ reads }: Round) => Math.max(...reads.map((read) => read.rate))
+const share = median(seen.map((round) => bytesPerToken / fastest(round) / (round.decode / 1000)))
+const computeShare = median(seen.map((round) => operations / round.compute / (round.prefill / 1000)))
+
+const probes = seen[0]?.reads.map((read) => read.name) ?? []
+const gigabytes = (rate: number) => `${(rate / 1e9).toFixed(1)} GB/s`
+printTable(
+  [`medians of ${seen.length} rounds`, 'value'],
+  [
+    ...probes.map((name, index) => [name, gigabytes(median(seen.map((round) => round.reads[index]?.rate ?? 0)))]),
+    ['fastest probe of each round', gigabytes(median(seen.map(fastest)))],
+    [
+      `decode at depth ${depth}, ${(bytesPerToken / 1e9).toFixed(3)} GB a token`,
+      `${median(seen.map((round) => round.decode)).toFixed(2)} ms`,
+    ],
+    ['large MatMul', `${(median(seen.map((round) => round.compute)) / 1e9).toFixed(0)} GFLOP/s`],
+    [
+      `prefill 512, ${(operations / 1e9).toFixed(0)} GFLOP`,
+      `${median(seen.map((round) => round.prefill)).toFixed(0)} ms`,
+    ],
+  ],
+)
+await reportFigures(
+  [
+    { name: 'decode_share_of_bound', value: share, unit: '' },
+    { name: 'prefill512_share_of_compute_bound', value: computeShare, unit: '' },
+  ],
+  { decode_share_of_bound: { least: 0.85, most: mostShare } },
+)
+if (share > mostShare) {
+  console.error(
+    `\ndecode reads ${share.toFixed(3)} of what the fastest probe reads: the probe is wrong, or the machine was busy.`,
+  )
+  process.exitCode = 1
+}
+
+async function measureReads(): Promise<Round['reads']> {
+  const reads = [{ name: 'WASM, 128-bit loads', rate: (await wasm.measure()).bytesPerSecond }]
+  for (const { name, probe } of products) {
+    const seconds = Math.min(await probe.run(), await probe.run(), await probe.run())
+    reads.push({ name, rate: probe.bytes / seconds })
+  }
+  return reads
+}
+
+async function timeTrial(trial: typeof decode): Promise<number> {
+  trial.prepare()
+  const start = now()
+  await trial.run()
+  return now() - start
+}
+
+/** The matrices that every token is multiplied by, the tied head left out: 1.2 GB. */
+function matrices({ tensors }: Checkpoint) {
+  return [...tensors.values()].filter(({ name, shape }) => name.startsWith('h.') && shape.length === 2)
+}
+
+function weightBytes({ tensors }: Checkpoint): number {
+  return [...tensors.values()].filter(({ name }) => name !== 'wpe.weight').reduce((sum, { length }) => sum + length, 0)
+}

@@ -1,0 +1,133 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { BenchSink, MeasuredSeries, OpenedSubject } from '../../../src/bench/result.ts'
+import { runBenchmark } from '../../../src/bench/run-benchmark.ts'
+import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+
+const overrides = { n_layer: 2, n_embd: 64, n_head: 4 }
+const source = { synthetic: { preset: 'gpt2', seed: 1, overrides } }
+const prompt = 'the quick brown fox jumps over the lazy dog'
+const layersTimesWidth = 2 * 2 * 64
+
+let dataDir: string
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'kvscope-bench-'))
+})
+afterAll(() => rm(dataDir, { recursive: true }))
+
+function collect() {
+  const seen = { progress: [] as [number, string][], subjects: [] as OpenedSubject[], series: [] as MeasuredSeries[] }
+  const sink: BenchSink = {
+    progress: (fraction, message) => seen.progress.push([fraction, message]),
+    subjects: (rows) => seen.subjects.push(...rows),
+    series: (rows) => seen.series.push(...rows),
+  }
+  return { seen, sink }
+}
+const specOf = (fields: object) =>
+  benchmarkSpec.parse({ kind: 'BENCHMARK', version: 1, subjects: [{ source }], ...fields })
+const run = async (fields: object, modelRoots: string[] = []) => {
+  const { seen, sink } = collect()
+  const outcome = await runBenchmark(specOf(fields), { dataDir, modelRoots }, sink)
+  return { ...seen, outcome }
+}
+
+describe('runBenchmark', () => {
+  it('measures every phase of every subject, interleaved, with K/V bytes as the formula has them', async () => {
+    const { series, subjects, progress, outcome } = await run({
+      subjects: [{ source }, { source, convert: { kvHeads: 1 } }],
+      prompt,
+      tests: [
+        { promptTokens: 16 },
+        { generatedTokens: 4, depth: 20 },
+        { promptTokens: 8, generatedTokens: 2, batch: 2 },
+      ],
+      blocks: 3,
+    })
+    expect(subjects.map(({ index, dtype, computeDtype }) => [index, dtype, computeDtype])).toEqual([
+      [0, 'F32', 'F32'],
+      [1, 'F32', 'F32'],
+    ])
+    expect(subjects[0]?.fingerprint).not.toBe(subjects[1]?.fingerprint)
+
+    const own = series.filter((one) => one.subjectIndex === 0)
+    expect(own.map(({ phase, test, promptTokens, samples }) => [phase, test, promptTokens, samples.length])).toEqual([
+      ['LOAD', '', 0, 1],
+      ['COLD', '', 9, 1],
+      ['FORWARD', '', 9, 3],
+      ['PREFILL', 'pp16', 16, 3],
+      ['DECODE', 'tg4 @ d20', 0, 3],
+      ['COMBINED', 'pp8+tg2 x2', 8, 3],
+    ])
+    expect(series).toHaveLength(12)
+    for (const { samples } of series) for (const sample of samples) expect(sample).toBeGreaterThan(0)
+
+    const bytes = (subject: number, phase: string) =>
+      series.find((one) => one.subjectIndex === subject && one.phase === phase)
+    const decode = bytes(0, 'DECODE')
+    expect(decode?.kvCacheBytes).toBe(layersTimesWidth * 4 * (20 + 3))
+    expect(bytes(1, 'DECODE')?.kvCacheBytes).toBe((layersTimesWidth * 4 * (20 + 3)) / 4)
+    expect(bytes(0, 'PREFILL')?.kvCacheBytes).toBe(layersTimesWidth * 4 * 16)
+    expect(bytes(0, 'COMBINED')?.kvCacheBytes).toBe(layersTimesWidth * 4 * 9 * 2)
+    for (const one of series.filter(({ phase }) => phase !== 'LOAD' && phase !== 'COLD')) {
+      expect(one.kvCacheBytes).toBe(one.kvCacheBytesPredicted)
+      expect(one.kvCacheBytesAllocated).toBeGreaterThanOrEqual(one.kvCacheBytes ?? 0)
+      expect(one.peakMemoryBytes).toBeGreaterThan(10e6)
+    }
+
+    const [, middle = Number.NaN] = [...(decode?.samples ?? [])].sort((a, b) => a - b)
+    expect(outcome.keyFigure).toBeCloseTo(middle / 4, 6)
+    expect(outcome.warnings.map((warning) => warning.code)).toContain('SYNTHETIC_WEIGHTS')
+    expect(outcome.environment.cores).toBeGreaterThanOrEqual(1)
+    const fractions = progress.map(([fraction]) => fraction)
+    expect([...fractions].sort((a, b) => a - b)).toEqual(fractions)
+    expect(progress.at(-1)).toEqual([1, 'done'])
+    expect(progress.map(([, message]) => message).join('\n')).toMatch(
+      /^decode tg4 @ d20: filling the K\/V cache of gpt2$/m,
+    )
+  })
+
+  it('refuses a test beyond the context before it writes or loads a weight', async () => {
+    const refused = run({
+      subjects: [{ source: { synthetic: { preset: 'gpt2', seed: 77 } } }],
+      tests: [{ promptTokens: 1025 }],
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'CONTEXT_EXCEEDED' })
+    expect((await readdir(join(dataDir, 'weights'))).filter((name) => name.includes('seed77'))).toEqual([])
+  })
+
+  it('refuses a prompt that has more tokens than the model has positions', async () => {
+    await expect(run({ prompt: 'fox '.repeat(1100) })).rejects.toMatchObject({
+      code: 'CONTEXT_EXCEEDED',
+      message: expect.stringMatching(/has 110\d tokens .* 1024 positions/),
+    })
+  })
+
+  it('refuses what the machine has no memory for, before it writes a weight', async () => {
+    const huge = { synthetic: { preset: 'gpt2', seed: 78, overrides: { n_layer: 500, n_embd: 8192, n_head: 64 } } }
+    await expect(run({ subjects: [{ source: huge }], tests: [{ promptTokens: 8 }] })).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: expect.stringMatching(/needs about [\d.]+ GB .* of weights .* are left by the/),
+    })
+  })
+
+  it('refuses a folder outside the model roots', async () => {
+    const local = { local: { path: '/etc' } }
+    await expect(run({ subjects: [{ source: local }] }, [dataDir])).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
+  })
+
+  it('runs a checkpoint from a local folder, and ends blocks early when the time is spent', async () => {
+    const [folder] = (await readdir(join(dataDir, 'weights'))).filter((name) => name.startsWith('gpt2-seed1'))
+    const local = { local: { path: join(dataDir, 'weights', folder ?? '') } }
+    const { series } = await run(
+      { subjects: [{ source: local }], tests: [{ promptTokens: 64 }], blocks: 1000, maxSeconds: 0.4 },
+      [dataDir],
+    )
+    const prefill = series.find((one) => one.phase === 'PREFILL')
+    expect(prefill?.samples.length).toBeGreaterThanOrEqual(1)
+    expect(prefill?.samples.length).toBeLessThan(1000)
+    expect(prefill?.warnings.map((warning) => warning.code)).toContain('ENDED_EARLY')
+  })
+})
