@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts'
 import type { Tensor } from '../onnx/session.ts'
 
 /** One cached tensor of a model, [batch, heads, rows, width]: a layer's keys or its values. */
@@ -15,7 +16,7 @@ export interface CacheSlot {
 /** What a step feeds of a cache: every slot's tensor, and the mask over its rows, [1, 1, 1, rows]. */
 export interface CacheFeeds {
   tensors: Readonly<Record<string, Tensor>>
-  /** 0 for a filled row, hugely negative for a spare one */
+  /** 0 for a filled row, `maskedScore` for a spare one */
   mask: Tensor
 }
 
@@ -23,7 +24,7 @@ export interface CacheFeeds {
  * The keys and values of the tokens that a model has seen. A model does not know who owns the memory: JavaScript here,
  * a GPU's memory elsewhere.
  *
- * Rows are appended after a step, so a step that reaches depth D feeds the D rows of the tokens before its own.
+ * A step's own rows are appended after it, so the step that makes a sequence D + 1 tokens long is fed D rows.
  */
 export interface KvCache {
   readonly batch: number
@@ -31,69 +32,72 @@ export interface KvCache {
   readonly length: number
   /** rows there is memory for */
   readonly capacity: number
-  /** Makes room for that many rows in all, so that no step until then has to grow. */
+  /**
+   * Makes room for that many rows in all, so that no step until then has to grow. A step computes over spare rows too
+   * and masks them: reserve what the next steps need, not more.
+   * @throws AppError OUT_OF_MEMORY
+   */
   reserve(rows: number): void
-  /** The tensors for the next step. They stay valid until the next call of any method. */
+  /**
+   * The tensors for the next step. They stay valid until the next call of any method.
+   * @throws AppError OUT_OF_MEMORY
+   */
   feeds(): CacheFeeds
   /** Takes the rows that a step returned for its `tokens` tokens a sequence. */
   append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
-  /** Copies appended rows into place now rather than at the next `feeds`; a timed step then has no earlier step's work. */
+  /** Copies appended rows into place now rather than at the next `feeds`; a timed step then does no earlier step's work. */
   settle(): void
   /** Forgets all rows from `length` on; memory is kept. */
   truncate(length: number): void
-  /**
-   * Bytes of the filled rows of the tensors that the last step was fed, from those tensors' own sizes and element
-   * size. Equals the formula (architecture/kv-bytes) at depth `fedLength`; 0 before the first step.
-   */
-  measuredBytes(): number
   /** Filled rows at the last `feeds`: the depth that `measuredBytes` speaks of. */
   readonly fedLength: number
+  /**
+   * Bytes of the filled rows of the tensors that the last step was fed, from those tensors' own sizes and element
+   * size. It equals the formula (architecture/kv-bytes) for `fedLength` tokens; 0 before the first step and after a
+   * step on an empty cache.
+   */
+  measuredBytes(): number
   /** Bytes of memory held for rows, filled or spare. */
   allocatedBytes(): number
 }
 
-/** Added to a score, it leaves a probability of exactly 0 in float32, and never makes an infinity of a sum. */
-export const hidden = -1e30
+/** Added to a score, it makes a probability of exactly 0 in float32, and never an infinity. */
+export const maskedScore = -1e30
 
 const growthStep = 64
 
 /**
  * A cache whose rows live in JavaScript arrays, head-major, which the runtime reads in place.
  *
- * The runtime copies every output into a fresh array. That copy is all that a graph returning only its new rows pays;
- * the rows then go into place here. They do so at the next `feeds` (or at `settle`), so that the first token of a
- * prompt does not wait for it.
+ * The runtime copies every output into a fresh array, so a graph that returns its new rows alone copies little; they
+ * then go into place here. That happens at the next `feeds` (or at `settle`), so that the first token of a prompt does
+ * not wait for it.
  */
 export function createKvCache(slots: readonly CacheSlot[], batch: number): KvCache {
-  let length = 0
+  const memory = new Map<string, Float32Array>()
   let capacity = 0
-  let memory = new Map<string, Float32Array>(slots.map((slot) => [slot.input, new Float32Array(0)]))
+  /** rows in their place; what `waiting` holds comes after them */
+  let placed = 0
   let waiting: { outputs: Readonly<Record<string, Tensor>>; tokens: number } | null = null
-  let fed: { tensors: readonly Tensor[]; length: number } = { tensors: [], length: 0 }
+  let fed = { bytes: 0, length: 0 }
+
+  const rowsOf = (slot: CacheSlot) => memory.get(slot.input) ?? new Float32Array(0)
 
   function grow(rows: number): void {
-    const grown = new Map<string, Float32Array>()
     for (const slot of slots) {
-      const values = new Float32Array(batch * slot.heads * rows * slot.width)
-      moveRows(memory.get(slot.input), capacity, values, rows, slot, length)
-      grown.set(slot.input, values)
+      const grown = allocate(batch * slot.heads * rows * slot.width)
+      copyRows(rowsOf(slot), { rows: capacity, from: 0 }, grown, { rows, from: 0 }, placed, slot)
+      memory.set(slot.input, grown)
     }
-    memory = grown
     capacity = rows
   }
 
-  function moveRows(
-    from: Float32Array | undefined,
-    fromRows: number,
-    to: Float32Array,
-    toRows: number,
-    slot: CacheSlot,
-    count: number,
-  ) {
-    if (!from || count === 0) return
+  /** Copies `count` rows of every head; both arrays are [batch, heads, rows, width]. */
+  function copyRows(source: Float32Array, at: Place, target: Float32Array, to: Place, count: number, slot: CacheSlot) {
+    const { width } = slot
     for (let head = 0; head < batch * slot.heads; head++) {
-      const start = head * fromRows * slot.width
-      to.set(from.subarray(start, start + count * slot.width), head * toRows * slot.width)
+      const start = (head * at.rows + at.from) * width
+      target.set(source.subarray(start, start + count * width), (head * to.rows + to.from) * width)
     }
   }
 
@@ -101,33 +105,23 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number): KvCac
     if (!waiting) return
     const { outputs, tokens } = waiting
     waiting = null
-    const settled = length - tokens
-    if (length > capacity) {
-      // An eighth more each time keeps the copying linear in the length and the masked spare rows few.
-      const wanted = Math.max(length, capacity + capacity / 8)
-      const target = length
-      length = settled
-      grow(roundUp(wanted))
-      length = target
-    }
+    // An eighth more each time: copying stays linear in the length, and the spare rows that steps mask stay few.
+    if (placed + tokens > capacity) grow(roundUp(Math.max(placed + tokens, capacity * (1 + 1 / 8))))
     for (const slot of slots) {
-      const rows = outputs[slot.output]?.data
-      const values = memory.get(slot.input)
-      if (!(rows instanceof Float32Array) || !values) continue
-      for (let head = 0; head < batch * slot.heads; head++) {
-        const start = head * tokens * slot.width
-        values.set(rows.subarray(start, start + tokens * slot.width), (head * capacity + settled) * slot.width)
-      }
+      const rows = outputs[slot.output]
+      if (rows?.type !== 'float32') throw new AppError('INTERNAL', `a step returned no float32 rows ${slot.output}`)
+      copyRows(rows.data, { rows: tokens, from: 0 }, rowsOf(slot), { rows: capacity, from: placed }, tokens, slot)
     }
+    placed += tokens
   }
 
   return {
     batch,
     get length() {
-      return length
+      return placed + (waiting?.tokens ?? 0)
     },
     get capacity() {
-      return Math.max(capacity, length)
+      return capacity
     },
     get fedLength() {
       return fed.length
@@ -138,44 +132,61 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number): KvCac
     },
     feeds() {
       settle()
-      // An empty cache is fed no rows at all, whatever is reserved: a prompt pays nothing for spare rows.
-      const rows = length === 0 ? 0 : capacity
+      // An empty cache feeds no rows at all, whatever is reserved: a prompt pays nothing for spare rows.
+      const rows = placed === 0 ? 0 : capacity
       const tensors: Record<string, Tensor> = {}
+      fed = { bytes: 0, length: placed }
       for (const slot of slots) {
-        const values = memory.get(slot.input) ?? new Float32Array(0)
-        const data = rows === capacity ? values : new Float32Array(0)
-        tensors[slot.input] = { type: 'float32', data, dims: [batch, slot.heads, rows, slot.width] }
+        const data = rows === 0 ? new Float32Array(0) : rowsOf(slot)
+        const tensor: Tensor = { type: 'float32', data, dims: [batch, slot.heads, rows, slot.width] }
+        tensors[slot.input] = tensor
+        fed.bytes += filledBytes(tensor, placed)
       }
-      fed = { tensors: Object.values(tensors), length }
-      const mask = new Float32Array(rows).fill(hidden, length)
+      const mask = new Float32Array(rows).fill(maskedScore, placed)
       return { tensors, mask: { type: 'float32', data: mask, dims: [1, 1, 1, rows] } }
     },
     append(outputs, tokens) {
       settle()
       waiting = { outputs, tokens }
-      length += tokens
     },
     settle,
-    truncate(wanted) {
+    truncate(length) {
       settle()
-      length = Math.min(length, wanted)
+      placed = Math.min(placed, length)
     },
-    measuredBytes() {
-      let bytes = 0
-      for (const { data, dims } of fed.tensors) {
-        const [sequences = 0, heads = 0, , width = 0] = dims
-        bytes += sequences * heads * fed.length * width * data.BYTES_PER_ELEMENT
-      }
-      return bytes
-    },
+    measuredBytes: () => fed.bytes,
     allocatedBytes() {
-      let bytes = 0
-      for (const values of memory.values()) bytes += values.byteLength
-      return bytes
+      settle()
+      return slots.reduce((bytes, slot) => bytes + rowsOf(slot).byteLength, 0)
     },
   }
 }
 
+/** Rows of one head in an array, and the row that copying starts at. */
+interface Place {
+  rows: number
+  from: number
+}
+
+/** Bytes of `filled` rows of a tensor [batch, heads, rows, width], from the tensor alone. */
+function filledBytes({ data, dims }: Tensor, filled: number): number {
+  const [batch = 0, heads = 0, , width = 0] = dims
+  return batch * heads * filled * width * data.BYTES_PER_ELEMENT
+}
+
 function roundUp(rows: number): number {
   return Math.ceil(rows / growthStep) * growthStep
+}
+
+function allocate(values: number): Float32Array {
+  try {
+    return new Float32Array(values)
+  } catch (cause) {
+    throw new AppError(
+      'OUT_OF_MEMORY',
+      `the KV cache could not get ${values * Float32Array.BYTES_PER_ELEMENT} bytes for one layer's keys or values`,
+      'Take a shorter context, a smaller batch or fewer K/V heads.',
+      cause,
+    )
+  }
 }

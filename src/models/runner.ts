@@ -4,7 +4,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
 import { buildDecoder, type Decoder, inputNames, logitsName } from './decoder.ts'
-import { createKvCache, hidden, type KvCache } from './kv-cache.ts'
+import { createKvCache, type KvCache, maskedScore } from './kv-cache.ts'
 import { findFamily } from './registry.ts'
 
 export interface RunnerOptions {
@@ -141,7 +141,7 @@ function checkTokens(tokens: readonly (readonly number[])[], cache: KvCache, con
 /** [S, S]: 0 where a token may look (itself and earlier), hugely negative where it may not. */
 function causalMask(count: number): Tensor {
   const data = new Float32Array(count * count)
-  for (let query = 0; query < count; query++) data.fill(hidden, query * count + query + 1, (query + 1) * count)
+  for (let query = 0; query < count; query++) data.fill(maskedScore, query * count + query + 1, (query + 1) * count)
   return { type: 'float32', data, dims: [count, count] }
 }
 

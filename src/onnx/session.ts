@@ -98,26 +98,27 @@ function fromRuntime(name: string, { type, data, dims }: RuntimeTensor): Tensor 
 
 const allocationFailed = /bad[_ ]alloc|failed to allocate|allocation failed|out of memory|cannot allocate/i
 const providerMissing =
-  /backend not found|execution provider.*(not (available|enabled|supported)|is not)|no available backend/i
-const weightsUnreadable = /external (initializer|data)|external_data|mmap|file[_ ]?size|no such file/i
+  /backend not found|no available backend|shared library|no supported adapters|webgpu adapter|cuda driver|no cuda/i
+const weightsUnreadable = /external (initializer|data)|external_data/i
 
 /** onnxruntime throws plain Errors; their text is all there is to tell them apart by. */
 export function translateError(error: unknown, doing: string, provider: ExecutionProvider): AppError {
   if (error instanceof AppError) return error
-  const text = error instanceof Error ? error.message : String(error)
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim()
+  const message = `${doing} on ${provider}: ${text}`
   if (allocationFailed.test(text)) {
+    return new AppError('OUT_OF_MEMORY', message, 'Take a smaller model, batch or context, or free memory.', error)
+  }
+  if (providerMissing.test(text)) {
+    return new AppError('DEVICE_UNAVAILABLE', message, 'Take another device, or install what this one needs.', error)
+  }
+  if (weightsUnreadable.test(text)) {
     return new AppError(
-      'OUT_OF_MEMORY',
-      `${doing}: the runtime could not allocate memory (${text})`,
-      'Take a smaller model, batch or context, or free memory.',
+      'CHECKPOINT_INVALID',
+      message,
+      'Check that the weight files are whole and where they were.',
       error,
     )
   }
-  if (providerMissing.test(text)) {
-    return new AppError('DEVICE_UNAVAILABLE', `${doing} on ${provider}: ${text}`, 'Take another device.', error)
-  }
-  if (weightsUnreadable.test(text)) {
-    return new AppError('CHECKPOINT_INVALID', `${doing}: ${text}`, 'Check that the weight files are whole.', error)
-  }
-  return new AppError('INTERNAL', `${doing} on ${provider}: ${text}`, null, error)
+  return new AppError('INTERNAL', message, null, error)
 }
