@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
-import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -34,9 +34,9 @@ export async function readPassword(dataDir: string): Promise<string> {
 /** Creates the database folder where there is none; made beside and renamed, so a killed start leaves no half one. */
 export async function createCluster(native: string, home: DatabaseHome, password: string): Promise<void> {
   if (await stat(join(home.cluster, 'PG_VERSION')).catch(() => null)) return
-  const draft = `${home.cluster}.draft`
-  const passwordFile = `${home.cluster}.password`
-  await rm(draft, { recursive: true, force: true })
+  // A name of its own: the initdb of a start that was killed may still be writing into its draft.
+  const draft = `${home.cluster}.draft-${randomBytes(4).toString('hex')}`
+  const passwordFile = `${draft}.password`
   await mkdir(draft, { mode: 0o700 })
   await writeFile(passwordFile, password, { mode: 0o600 })
   if (home.user) {
@@ -60,6 +60,12 @@ export async function createCluster(native: string, home: DatabaseHome, password
   await rename(draft, home.cluster)
 }
 
+/** Removes what starts that were killed have left. */
+async function removeDrafts(home: string): Promise<void> {
+  const names = (await readdir(home)).filter((name) => name.startsWith('postgres.draft-'))
+  await Promise.all(names.map((name) => rm(join(home, name), { recursive: true, force: true }).catch(() => undefined)))
+}
+
 export interface ServerOptions {
   /** Connections that the server accepts; API, workers and queue take about 20 each. */
   maxConnections?: number
@@ -74,6 +80,7 @@ export interface ServerOptions {
  * @throws AppError INTERNAL with the server's last words
  */
 export async function startServer(native: string, home: DatabaseHome, options: ServerOptions): Promise<Postmaster> {
+  await removeDrafts(home.home)
   const stale = pidTakenByAnother(home.cluster)
   if (stale !== null) await rm(join(home.cluster, 'postmaster.pid'), { force: true })
   const settings = {

@@ -56,6 +56,8 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     const leaked = await findLeakedProcesses(runId, 5_000)
     for (const { pid } of leaked) process.kill(pid, 'SIGKILL')
     if (leaked.length === 0) return
+    // Vitest reports an error of a teardown, and then ends as if all were well.
+    process.exitCode = 1
     const list = leaked.map(({ pid, command }) => `  ${pid} ${command}`).join('\n')
     throw new Error(`Tests left processes behind (now killed):\n${list}`)
   }
