@@ -129,3 +129,11 @@ const childVariables =
 export function readChildEnvironment(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(source).filter(([name]) => childVariables.test(name)))
 }
+
+/** The whole environment with some variables replaced, for a service process that reads its own configuration. */
+export function serviceEnvironment(
+  replaced: Record<string, string>,
+  source: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  return { ...source, ...replaced }
+}

@@ -1,6 +1,17 @@
 import type { Config } from '../config.ts'
 import { migrate } from '../db/migrate.ts'
 import { startPostgres } from '../embedded/postgres.ts'
+import { migrateQueue } from '../jobs/queues.ts'
+
+/**
+ * Brings our tables and, where the queue lives there too, the queue's to this version.
+ * @returns the names of our migrations applied now
+ */
+export async function migrateAll(url: string, { redisUrl }: Pick<Config, 'redisUrl'>): Promise<string[]> {
+  const applied = await migrate(url)
+  if (redisUrl === null) await migrateQueue(url)
+  return applied
+}
 
 /** A database that answers, for the time of a command. */
 export interface DatabaseServer {
@@ -13,11 +24,13 @@ export interface DatabaseServer {
  * The database that the configuration names, or else the data folder's own PostgreSQL, started or attached to, with all
  * migrations applied. A database that was named is left as it is: `kvscope migrate` is its owner's to run.
  */
-export async function openDatabaseServer(config: Pick<Config, 'databaseUrl' | 'dataDir'>): Promise<DatabaseServer> {
+export async function openDatabaseServer(
+  config: Pick<Config, 'databaseUrl' | 'redisUrl' | 'dataDir'>,
+): Promise<DatabaseServer> {
   if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: () => Promise.resolve() }
   const postgres = await startPostgres(config.dataDir)
   try {
-    await migrate(postgres.url)
+    await migrateAll(postgres.url, config)
   } catch (error) {
     await postgres.stop()
     throw error

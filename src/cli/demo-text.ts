@@ -43,11 +43,11 @@ export function resultText(run: BenchmarkRun, style: Style): string {
 /** What to type next. */
 export function nextText(style: Style): string {
   const lines = [
-    ['npm run demo -- --serve', 'keep it up, with a playground'],
-    ['npm run demo -- --model DIR', 'your own checkpoint; twice: two of them'],
-    ['npm run kvscope -- runs show latest', 'this run again: results are kept'],
-    ['npm run kvscope -- kv llama-3.1-8b --context 32768', 'the cache of other models'],
-    ['npm run kvscope -- bench gpt2 -d 0,512 --kv-heads 4', 'one more benchmark'],
+    ['npm run demo -- --serve', 'keep it up: a playground'],
+    ['npm run demo -- --model DIR', 'your own checkpoints'],
+    ['npm run kvscope -- runs show latest', 'this run; all are kept'],
+    ['npm run kvscope -- kv llama-3.1-8b -c 32768', "another model's cache"],
+    ['npm run kvscope -- bench gpt2 --kv-heads 4', 'one more benchmark'],
     ['npm run kvscope -- --help', 'everything else'],
   ]
   const width = Math.max(...lines.map(([command = '']) => command.length))

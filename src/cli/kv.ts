@@ -71,7 +71,9 @@ async function showKvCache(model: string, options: Options, { terminal }: Comman
 }
 
 function kvText(config: ModelConfig, report: KvCacheReport, options: Options, style: Style): string {
-  const values = report.factors.map((factor) => (Number.isInteger(factor.value) ? formatInteger(factor.value) : `${factor.value}`))
+  const values = report.factors.map((factor) =>
+    Number.isInteger(factor.value) ? formatInteger(factor.value) : `${factor.value}`,
+  )
   const devices = options.tensorParallel > 1 ? ` over ${options.tensorParallel} devices` : ''
   const lines = [
     `${style.bold(config.name)}  ${report.kind}, ${config.layers} layers, ${config.heads} query heads`,

@@ -13,11 +13,11 @@ export function addMigrateCommand(program: Command, context: CommandContext): vo
 }
 
 async function run({ config, terminal }: CommandContext, json: JsonOption): Promise<void> {
-  const [{ migrate }, { openDatabaseServer }] = await Promise.all([import('../db/migrate.ts'), import('./database.ts')])
+  const { migrateAll, openDatabaseServer } = await import('./database.ts')
   const database = await openDatabaseServer(config)
   try {
-    await migrate(database.url)
-    await deliver(terminal, json, { migrated: true }, 'The database is up to date.')
+    const applied = await migrateAll(database.url, config)
+    await deliver(terminal, json, { applied }, ['The database is up to date.', ...applied].join('\n'))
   } finally {
     await database.stop()
   }

@@ -30,6 +30,7 @@ export interface ServiceProcess {
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url))
 const firstWaitMs = 100
+const readyMs = 60_000
 const longestWaitMs = 5_000
 /** A process that lived so long died of something new, and is started again at once. */
 const settledMs = 10_000
@@ -57,7 +58,18 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
       started.once('error', () => resolve())
     })
     return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        reject(
+          new AppError(
+            'TIMED_OUT',
+            `The ${options.name} process was not ready within ${readyMs / 1000} s`,
+            'Its log says why.',
+          ),
+        )
+      }, readyMs)
+      started.once('exit', () => clearTimeout(late))
       started.on('message', (message: ServiceMessage) => {
+        clearTimeout(late)
         if (message.type === 'ready') resolve()
         else reject(new AppError(message.error.code, message.error.message, message.error.hint))
       })

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { migrate } from '../db/migrate.ts'
 import { ownDataFolder } from '../embedded/data-folder.ts'
 import { type EmbeddedPostgres, startPostgres } from '../embedded/postgres.ts'
 import { AppError } from '../errors.ts'
+import { migrateAll } from './database.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 
 export interface SupervisorOptions {
@@ -23,12 +23,13 @@ export interface SupervisorOptions {
 export interface Supervisor {
   /** Address of the API, such as http://127.0.0.1:4000. */
   readonly address: string
-  /** Ends worker, API and database in this order, within ten seconds. Safe to call twice. */
+  /** Ends worker and API, then the database they use, within ten seconds. Safe to call twice. */
   stop(): Promise<void>
 }
 
-const workerGraceMs = 6_000
-const apiGraceMs = 1_500
+/** A worker gives what runs 8 s to finish. */
+const workerGraceMs = 8_800
+const apiGraceMs = 5_000
 const postgresWatchMs = 300
 
 /**
@@ -60,7 +61,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     }
     const databaseUrl = () => postgres?.url ?? config.databaseUrl ?? ''
     options.onStep('applying migrations')
-    await migrate(databaseUrl())
+    await migrateAll(databaseUrl(), config)
     signal.throwIfAborted()
 
     const environment = () => ({
@@ -76,8 +77,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       startService({ ...common, name: 'worker', args: ['worker'] }, signal),
     ]
     const [api, worker] = await everyStarted(starting)
-    cleanups.push(() => api?.stop(apiGraceMs) ?? Promise.resolve())
-    cleanups.push(() => worker?.stop(workerGraceMs) ?? Promise.resolve())
+    cleanups.push(async () => {
+      await Promise.all([worker?.stop(workerGraceMs), api?.stop(apiGraceMs)])
+    })
     if (postgres !== null) {
       const watch = watchPostgres(postgres, options.onNotice, () => {
         api?.replace()

@@ -48,7 +48,10 @@ function shrink(columns: readonly Column[], widths: number[], width: number): vo
 }
 
 function layRow(cells: readonly string[], columns: readonly Column[], widths: readonly number[]): string[] {
-  const wrapped = widths.map((width, index) => wrap(cells[index] ?? '', width))
+  const wrapped = widths.map((width, index) => {
+    const cell = cells[index] ?? ''
+    return visibleWidth(cell) <= width && !cell.includes('\n') ? [cell] : wrap(cell, width)
+  })
   const height = Math.max(...wrapped.map((lines) => lines.length))
   return Array.from({ length: height }, (_, line) =>
     widths
