@@ -23,6 +23,8 @@ export function unsupported(field: string, value: unknown, reason: string): neve
 
 export interface Fields {
   raw: Record<string, unknown>
+  /** Every name that has been asked for, whether it was set or not. */
+  asked: ReadonlySet<string>
   /** The value of the first of `names` that is set and not null. */
   any(...names: string[]): unknown
   /** A whole number of at least 1; several names are spellings of one field. */
@@ -39,7 +41,11 @@ export interface Fields {
 
 /** Typed access to a config.json; every reader refuses a value of the wrong form by the field's name. */
 export function readFields(raw: Record<string, unknown>): Fields {
-  const find = (names: string[]) => names.find((name) => raw[name] !== undefined && raw[name] !== null)
+  const asked = new Set<string>()
+  const find = (names: string[]) => {
+    for (const name of names) asked.add(name)
+    return names.find((name) => raw[name] !== undefined && raw[name] !== null)
+  }
 
   function whole(names: string[], fallback: number | null, bound: number): number {
     const name = find(names)
@@ -54,6 +60,7 @@ export function readFields(raw: Record<string, unknown>): Fields {
 
   return {
     raw,
+    asked,
     any: (...names) => raw[find(names) ?? ''],
     size: (...names) => whole(names, null, most.size),
     sizeOr: (fallback, ...names) => whole(names, fallback, most.size),
@@ -65,8 +72,12 @@ export function readFields(raw: Record<string, unknown>): Fields {
         ? value
         : unsupported(name ?? '', value, 'it must be a number above 0')
     },
-    countOr: (fallback, name) => (raw[name] === 0 ? 0 : whole([name], fallback, most.size)),
+    countOr(fallback, name) {
+      asked.add(name)
+      return raw[name] === 0 ? 0 : whole([name], fallback, most.size)
+    },
     flag(fallback, name) {
+      asked.add(name)
       const value = raw[name] ?? fallback
       return typeof value === 'boolean' ? value : unsupported(name, value, 'it must be true or false')
     },

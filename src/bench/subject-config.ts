@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
-import { findPreset } from '../architecture/presets.ts'
+import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
@@ -36,7 +36,7 @@ async function readSource(
 ): Promise<{ config: ModelConfig; dtype: WeightDtype }> {
   if ('synthetic' in source) {
     const { preset, overrides } = source.synthetic
-    return { config: readModelConfig({ ...findPreset(preset).config, ...overrides }, preset), dtype: 'F32' }
+    return { config: overridePreset(preset, overrides).config, dtype: 'F32' }
   }
   const checkpoint = await openCheckpoint(await confine(source.local.path, modelRoots))
   const dtypes = new Set([...checkpoint.tensors.values()].map((tensor) => tensor.dtype))

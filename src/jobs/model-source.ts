@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
-import { findPreset } from '../architecture/presets.ts'
+import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
@@ -18,19 +18,20 @@ export interface ReadSource {
 /**
  * Reads what a source says of its model: config.json and the headers of the weights, or a preset's fields.
  * @param roots folders that local checkpoints may be read from
- * @throws AppError PATH_FORBIDDEN, NOT_FOUND, CHECKPOINT_INVALID or CONFIG_UNSUPPORTED
+ * @throws AppError PATH_FORBIDDEN, NOT_FOUND, VALIDATION_FAILED, CHECKPOINT_INVALID or CONFIG_UNSUPPORTED
  */
 export async function readSource(source: ModelSource, roots: readonly string[]): Promise<ReadSource> {
   if ('local' in source) {
     const checkpoint = await openCheckpoint(await confine(source.local.path, roots))
-    const shapes = new Map([...checkpoint.tensors].map(([name, tensor]) => [name, tensor.shape]))
+    const shapes = new Map(
+      [...checkpoint.tensors, ...(checkpoint.unread ?? [])].map(([name, { shape }]) => [name, shape]),
+    )
     const config = readModelConfig(checkpoint.config, basename(checkpoint.directory))
     return { config, shapes, synthetic: checkpoint.synthetic }
   }
   if ('synthetic' in source) {
     const { preset, overrides } = source.synthetic
-    const { name, config } = findPreset(preset)
-    return { config: readModelConfig({ ...config, ...overrides }, name), shapes: null, synthetic: true }
+    return { config: overridePreset(preset, overrides).config, shapes: null, synthetic: true }
   }
   const { config } = source
   const named = typeof config._name_or_path === 'string' ? basename(config._name_or_path) : ''

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import canonicalize from 'canonicalize'
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import type { ExpectedTensor, ModelConfig } from '../architecture/model-config.ts'
-import { findPreset } from '../architecture/presets.ts'
-import { readModelConfig } from '../architecture/read-config.ts'
+import { overridePreset } from '../architecture/preset-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { openCheckpoint, syntheticKey } from '../checkpoints/open.ts'
 import { removeAbandoned, writeBeside } from '../checkpoints/write-beside.ts'
@@ -34,16 +33,15 @@ export const weightsFolder = (dataDir: string): string => join(dataDir, 'weights
  * by what it holds, so whoever asks for the same weights finds them. A process killed while writing leaves no file
  * under the name that is opened; two that write at once write the same bytes, and the last one's stay.
  * @param onProgress told the share of the bytes written, 0 to 1; never called where nothing is written
- * @throws AppError NOT_FOUND, CONFIG_UNSUPPORTED, OUT_OF_DISK
+ * @throws AppError NOT_FOUND, VALIDATION_FAILED, CONFIG_UNSUPPORTED, OUT_OF_DISK
  */
 export async function openSynthetic(
   { preset, seed, overrides }: SyntheticSource,
   dataDir: string,
   onProgress?: (fraction: number) => void,
 ): Promise<OpenedModel> {
-  const { name, config: base } = findPreset(preset)
-  const raw = { ...base, ...overrides }
-  const config = readModelConfig(raw, name)
+  const { raw, config } = overridePreset(preset, overrides)
+  const { name } = config
   findFamily(config) // refuses what the engine cannot run before gigabytes are written
 
   const directory = join(weightsFolder(dataDir), `${name}-seed${seed}-${identify(raw, seed)}`)
