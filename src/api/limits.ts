@@ -52,7 +52,7 @@ const ownCosts: Record<string, number> = {
   'Query.kvCache': 20,
   'Query.compareRuns': 500,
   'BenchmarkRun.comparison': 100,
-  'Summary.interval': 5,
+  'Summary.interval': 20,
   'RunConnection.totalCount': 20,
 }
 

@@ -5,8 +5,7 @@ import { readConfig } from '../../../src/config.ts'
 export interface Answer {
   status: number
   headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: what a test asserts on is its own to know
-  data: any
+  data: unknown
   errors: { message: string; path?: string[]; extensions: { code: string; hint?: string } }[] | undefined
 }
 
@@ -15,7 +14,10 @@ export interface ApiUnderTest extends Api {
 }
 
 /** An API instance in this process on a free port, closed after the block's tests. Sweeps only when told to. */
-export async function startTestApi(databaseUrl: string, environment: Record<string, string> = {}): Promise<ApiUnderTest> {
+export async function startTestApi(
+  databaseUrl: string,
+  environment: Record<string, string> = {},
+): Promise<ApiUnderTest> {
   const config = readConfig({ PORT: '0', KVSCOPE_SWEEP_SECONDS: '3600', KVSCOPE_LOG_LEVEL: 'silent', ...environment })
   const api = await startApi(config, databaseUrl)
   afterAll(() => api.close())
@@ -35,4 +37,20 @@ export async function request(
   })
   const { data, errors } = await response.json()
   return { status: response.status, headers: response.headers, data, errors }
+}
+
+/** The part of an answer's data at a path such as `runs.nodes.0.id`. */
+export function at(answer: Answer, path: string): unknown {
+  const found = path.split('.').reduce((value: unknown, key) => Object(value)[key], answer.data)
+  if (found === undefined) throw new Error(`nothing at ${path}: ${JSON.stringify(answer.errors ?? answer.data)}`)
+  return found
+}
+
+export function textAt(answer: Answer, path: string): string {
+  return String(at(answer, path))
+}
+
+/** The code of the only error. */
+export function codeOf(answer: Answer): string | undefined {
+  return answer.errors?.length === 1 ? answer.errors[0]?.extensions.code : undefined
 }

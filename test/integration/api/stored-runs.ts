@@ -106,7 +106,15 @@ export interface FinishedRun {
 
 /** Stores a run as a worker leaves it: subjects opened, series of load and decode, SUCCEEDED. */
 export async function storeFinishedRun(db: Database, options: FinishedRun = {}): Promise<string> {
-  const { kvHeads = [12, 4], decode = [[10, 11, 10, 11], [5, 5, 6, 5]], hostname = 'quiet', fingerprint = 'f' } = options
+  const {
+    kvHeads = [12, 4],
+    decode = [
+      [10, 11, 10, 11],
+      [5, 5, 6, 5],
+    ],
+    hostname = 'quiet',
+    fingerprint = 'f',
+  } = options
   const runId = await storeQueuedRun(db, kvHeads)
   const guard = await take(db, runId, await storeWorker(db, hostname))
   const opened = kvHeads.map((_, index) => ({

@@ -58,7 +58,9 @@ describe('the schema', () => {
   it('describes every type, field, argument and enum value in a sentence', () => {
     expect(elements.length).toBeGreaterThan(300)
     expect(
-      elements.filter(({ description }) => !/^([A-Z0-9]|kvscope).*\.$/s.test(description ?? '')).map(({ path }) => path),
+      elements
+        .filter(({ description }) => !/^([A-Z0-9]|kvscope).*\.$/s.test(description ?? ''))
+        .map(({ path }) => path),
     ).toEqual([])
   })
 
