@@ -10,7 +10,7 @@ import type { Report } from './progress.ts'
 import type { MeasuredSeries } from './result.ts'
 
 /** A subject's device in the runtime's spelling. */
-export const providerOf = {
+const providerOf = {
   CPU: 'cpu',
   CUDA: 'cuda',
   WEBGPU: 'webgpu',

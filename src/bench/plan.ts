@@ -24,7 +24,7 @@ export function planTests(spec: BenchmarkSpec, promptTokens: number | null): Pla
   return [...forward, ...spec.tests.map((test) => ({ ...test, phase: phaseOf(test), test: testName(test) }))]
 }
 
-export function phaseOf(test: BenchmarkTest): Phase {
+function phaseOf(test: BenchmarkTest): Phase {
   if (test.generatedTokens === 0) return 'PREFILL'
   return test.promptTokens === 0 ? 'DECODE' : 'COMBINED'
 }

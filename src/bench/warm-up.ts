@@ -1,5 +1,5 @@
 /** Trials before the timed ones, at most. */
-export const mostWarmUps = 5
+const mostWarmUps = 5
 
 /** Fall from the first to the last of three trials below which they count as level. */
 const levelShare = 0.03

@@ -7,7 +7,7 @@ export function normalCdf(z: number): number {
 }
 
 /** The z below which a share p of the standard normal distribution lies, by bisection. */
-export function normalQuantile(p: number): number {
+function normalQuantile(p: number): number {
   let low = -9
   let high = 9
   for (let step = 0; step < 60; step += 1) {
