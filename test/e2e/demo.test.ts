@@ -1,0 +1,83 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { processesOf, runCommand, startCommand } from '../support/command-line.ts'
+import { until } from '../support/processes.ts'
+import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const folder = mkdtempSync(join(tmpdir(), 'kvscope-demo-'))
+const dataDir = join(folder, 'data')
+let model: string
+
+beforeAll(async () => {
+  model = await writeTinyCheckpoint(join(folder, 'tiny'))
+})
+afterAll(async () => {
+  await runCommand(['reset', '--yes'], dataDir)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('kvscope demo', () => {
+  it('goes from nothing to a stored run that it reads back, and ends with nothing running', async () => {
+    const file = join(folder, 'run.json')
+    const demo = await runCommand(['demo', '--quick', '--model', model, '--json', file], dataDir)
+    expect(demo).toMatchObject({ code: 0 })
+    for (const said of [
+      '399.8 GB = 372.3 GiB',
+      '50.3 MB = 48.0 MiB',
+      'decode at depth 64',
+      'WHAT THIS SHOWS',
+      'runs show latest',
+    ]) {
+      expect(demo.stdout).toContain(said)
+    }
+    for (const line of demo.stdout.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80)
+    expect(demo.stdout).not.toContain('SYNTHETIC')
+    expect(demo.stdout + demo.stderr).not.toContain('\u001b')
+    expect(demo.stderr).toContain('applying migrations')
+
+    const run = JSON.parse(readFileSync(file, 'utf8'))
+    expect(run).toMatchObject({ kind: 'BENCHMARK', status: 'SUCCEEDED', error: null, fraction: 1, queuePosition: null })
+    expect(run.environment).toMatchObject({ hostname: expect.any(String), loadAtEnd: expect.any(Number) })
+    expect(run.events.map(({ seq }: { seq: number }) => seq)).toEqual(
+      run.events.map((_: unknown, index: number) => index + 1),
+    )
+    expect(run.events.at(-1)).toMatchObject({ status: 'SUCCEEDED' })
+    expect(run.keyFigure).toMatchObject({ phase: 'DECODE', depth: 64, kvCacheBytes: 2 * 32 * 2 * 4 * (64 + 3) })
+    expect(run.keyFigure.kvCacheBytes).toBe(run.keyFigure.kvCacheBytesPredicted)
+    expect(run.keyFigure.subject.model).toMatchObject({ attentionKind: 'MHA', layerAttention: [{ kvHeads: 4 }] })
+    expect(processesOf(dataDir)).toEqual([])
+  })
+
+  it('writes nothing but JSON to stdout where that is asked for, and serves until Ctrl-C', async () => {
+    const demo = startCommand(['demo', '--quick', '--model', model, '--serve', '--json'], dataDir)
+    await until('the playground', () => /Serving http\S+\/graphql/.test(demo.stderr()), 100_000)
+    const [address = ''] = /http:\S+\/graphql/.exec(demo.stderr()) ?? []
+    const page = await fetch(address, { headers: { accept: 'text/html' } })
+    expect(await page.text()).toContain('<html')
+    demo.process.kill('SIGINT')
+    const { code, stdout } = await demo.ended
+    expect(code).toBe(130)
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'SUCCEEDED' })
+    expect(processesOf(dataDir)).toEqual([])
+  })
+
+  it.each(['attempt 1', 'decode'])('cancels its run on Ctrl-C at "%s", and leaves no process', async (moment) => {
+    const demo = startCommand(['demo', '--model', model], dataDir)
+    await until(moment, () => demo.stderr().includes(moment), 100_000)
+    demo.process.kill('SIGINT')
+    expect(await demo.ended).toMatchObject({ code: 130 })
+    expect(processesOf(dataDir)).toEqual([])
+    const [latest] = JSON.parse((await runCommand(['runs', '--limit', '1', '--json'], dataDir)).stdout)
+    expect(latest).toMatchObject({ status: 'CANCELED', note: 'kvscope demo' })
+  })
+
+  it('ends with what is wrong with a model before it starts anything', async () => {
+    const demo = await runCommand(['demo', '--model', join(folder, 'nowhere')], dataDir)
+    expect(demo).toMatchObject({ code: 1 })
+    expect(demo.stderr).toMatch(/^error NOT_FOUND: .*nowhere/)
+  })
+})
