@@ -141,6 +141,27 @@ describe('health', () => {
   })
 })
 
+describe('without its database', async () => {
+  const lost = await createTestDatabase()
+  const stranded = await startTestApi(lost)
+
+  it('the API lives, is not ready, and says that the database is missing', async () => {
+    const admin = new URL(lost)
+    const name = admin.pathname.slice(1)
+    admin.pathname = '/postgres'
+    const client = new pg.Client({ connectionString: admin.href })
+    await client.connect()
+    await client.query(`DROP DATABASE ${name} WITH (FORCE)`)
+    await client.end()
+    const answer = await rawRequest(stranded.port, { path: '/readyz' })
+    expect(answer.status).toBe(503)
+    expect(JSON.parse(answer.body.toString()).missing).toContain('database')
+    expect((await rawRequest(stranded.port, { path: '/healthz' })).status).toBe(200)
+    const health = await stranded.request('{ health { ok database queueReachable liveWorkers } }')
+    expect(health.data).toEqual({ health: { ok: false, database: false, queueReachable: false, liveWorkers: 0 } })
+  })
+})
+
 describe('an unexpected error', () => {
   it('is masked, and names the id under which it was logged', async () => {
     const own = await createTestDatabase()
