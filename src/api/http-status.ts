@@ -5,13 +5,14 @@ import type { RequestContext } from './context.ts'
 import { toGraphQLError } from './format-error.ts'
 import { checkRequestLimits } from './limits.ts'
 
-/** Refuses what asks for too much, once it is known which operation with which variables is meant. */
+/** Refuses subscriptions and what asks for too much, once it is known which operation with which variables is meant. */
 export function limitsPlugin(schema: GraphQLSchema): ApolloServerPlugin<RequestContext> {
   return {
     async requestDidStart() {
       return {
         async didResolveOperation({ document, operation, request }) {
           try {
+            if (operation?.operation === 'subscription') throw subscriptionOverHttp()
             if (operation) checkRequestLimits(schema, document, operation, request.variables ?? {})
           } catch (error) {
             throw error instanceof AppError ? toGraphQLError(error, 400) : error
@@ -41,4 +42,12 @@ export function httpStatusPlugin(): ApolloServerPlugin<RequestContext> {
       }
     },
   }
+}
+
+function subscriptionOverHttp(): AppError {
+  return new AppError(
+    'VALIDATION_FAILED',
+    'a subscription was sent over HTTP',
+    'Send it over WebSocket (graphql-transport-ws) to the same address.',
+  )
 }

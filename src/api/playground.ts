@@ -15,12 +15,13 @@ interface Page {
 
 /**
  * The playground for browsers at GET /graphql: GraphiQL in one page that asks nobody else for anything, with every
- * saved example as a tab. Whoever asks for anything but HTML, or sends a query in the address, is none of its business.
+ * saved example as a tab. Whoever asks for anything but HTML is none of its business. GraphiQL keeps the query being
+ * edited in the address, which makes no difference here.
  */
 export function servePlayground(services: Services): RequestHandler {
   let last: Promise<Page> | null = null
   return async (request, response, next) => {
-    if (request.query.query !== undefined || request.accepts(['json', 'html']) !== 'html') return next()
+    if (request.accepts(['json', 'html']) !== 'html') return next()
     const examples = await readExamples()
     // Where tokens are asked for the page may be seen without one, so it must tell nothing of what is stored.
     const ids = services.config.tokens.length > 0 ? {} : await newestIds(services.db)
@@ -31,7 +32,8 @@ export function servePlayground(services: Services): RequestHandler {
     response.set({
       'Content-Type': 'text/html; charset=utf-8',
       'Content-Encoding': 'gzip',
-      'Content-Security-Policy': page.policy,
+      // Not every browser takes 'self' for the WebSocket of the same host. The name was checked before.
+      'Content-Security-Policy': `${page.policy}; connect-src 'self' ws://${request.headers.host} wss://${request.headers.host}`,
       Vary: 'Accept',
     })
     response.send(page.gzipped)
@@ -51,7 +53,7 @@ async function render(examples: readonly SavedExample[], tabs: string): Promise<
   return { tabs, gzipped: await compress(html), policy: contentSecurityPolicy(html) }
 }
 
-/** The page's own scripts by their hashes, its workers from blobs, and connections to this server alone. */
+/** The page's own scripts by their hashes and its workers from blobs; where it may connect to is the request's. */
 function contentSecurityPolicy(html: string): string {
   const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, script = '']) => {
     return `'sha256-${createHash('sha256').update(script).digest('base64')}'`
@@ -63,7 +65,6 @@ function contentSecurityPolicy(html: string): string {
     "style-src 'unsafe-inline'",
     'img-src data:',
     'font-src data:',
-    "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

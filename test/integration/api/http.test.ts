@@ -97,6 +97,12 @@ describe('a request', () => {
       expect(codeOf(await api.request(query, variables)), query).toBe('VALIDATION_FAILED')
   })
 
+  it('may not be a subscription', async () => {
+    const answer = await api.request('subscription { runEvents(runId: "x") { seq } }')
+    expect([answer.status, codeOf(answer)]).toEqual([200, 'VALIDATION_FAILED'])
+    expect(answer.errors?.[0]?.extensions.hint).toContain('WebSocket')
+  })
+
   it('has the status that GraphQL over HTTP wants, by what it accepts', async () => {
     const accept = { accept: 'application/graphql-response+json' }
     expect((await api.request('{ nothing }')).status).toBe(200)

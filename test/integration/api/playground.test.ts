@@ -26,13 +26,18 @@ describe('the playground', () => {
     expect([root.status, root.headers.location]).toEqual([302, '/graphql'])
   })
 
+  it('is what a browser gets with a query in the address, too', async () => {
+    expect((await openPlayground(api.port, '/graphql?query=%7B__typename%7D')).html).toContain('kvscope playground')
+  })
+
   it('asks nobody else for anything: nothing is linked, and its policy allows no other server', async () => {
     const { html, headers: got } = await openPlayground(api.port)
     const markup = html.replace(/<(script|style)>[\s\S]*?<\/\1>/g, '')
     expect(markup).not.toMatch(/(src|href)="?(https?:)?\/\//)
     const policy = String(got['content-security-policy'])
     expect(policy).not.toMatch(/https?:|\*|unsafe-eval/)
-    expect(policy).toContain("connect-src 'self'")
+    const own = `127.0.0.1:${api.port}`
+    expect(policy.match(/connect-src [^;]*/)?.[0]).toBe(`connect-src 'self' ws://${own} wss://${own}`)
     expect(policy.match(/script-src [^;]*/)?.[0]).not.toContain('unsafe-inline')
   })
 

@@ -1,4 +1,5 @@
-import { getIntrospectionQuery, getOperationAST, parse } from 'graphql'
+import { readFileSync } from 'node:fs'
+import { getIntrospectionQuery, getOperationAST, Kind, parse } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { checkRequestLimits, requestLimits } from '../../../src/api/limits.ts'
 import { createSchema } from '../../../src/api/schema.ts'
@@ -65,5 +66,15 @@ describe('limits of a request', () => {
       return `fragment f${level} on Run { ${next} }`
     })
     expect(() => check(`{ run(id: "1") { ...f0 } } ${fragments.join(' ')}`)).toThrow(refusal('units of cost'))
+  })
+
+  it("let the command line's own operations through", () => {
+    const source = readFileSync(new URL('../../../src/cli/operations.graphql', import.meta.url), 'utf8')
+    const document = parse(source)
+    const operations = document.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
+    expect(operations.length).toBeGreaterThan(3)
+    for (const operation of operations) {
+      expect(() => checkRequestLimits(schema, document, operation, { first: 100 }), operation.name?.value).not.toThrow()
+    }
   })
 })
