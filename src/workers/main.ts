@@ -125,7 +125,7 @@ async function offeredDevices(logger: Logger): Promise<readonly Device[]> {
   throw new AppError(
     'DEVICE_UNAVAILABLE',
     'no execution provider of onnxruntime computes rightly on this machine',
-    'Start again with KVSCOPE_LOG_LEVEL=debug to see what each of them said.',
+    'The lines above say what each of them answered.',
   )
 }
 

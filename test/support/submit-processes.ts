@@ -1,0 +1,31 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
+import { killNow, until } from './processes.ts'
+import type { SubmitPlan, SubmitReport } from './submit-entry.ts'
+
+const entry = fileURLToPath(new URL('./submit-entry.ts', import.meta.url))
+const everyProcess: ChildProcess[] = []
+
+/**
+ * Starts a process that submits, and waits until it has committed the row (where it is to wait there) or enqueued.
+ * @returns the process and, where it got so far, the run's id
+ */
+export async function startSubmitProcess(
+  plan: Omit<SubmitPlan, 'queuePrefix'>,
+): Promise<{ process: ChildProcess; runId: string | null }> {
+  const whole: SubmitPlan = { ...plan, queuePrefix: new URL(plan.databaseUrl).pathname.slice(1) }
+  const child = fork(entry, [JSON.stringify(whole)], { execArgv: ['--import', 'tsx'] })
+  everyProcess.push(child)
+  const reports: SubmitReport[] = []
+  child.on('message', (report: SubmitReport) => reports.push(report))
+  const far = (report: SubmitReport) => (plan.waitBeforeEnqueue ? report === 'committed' : report !== 'committed')
+  await until('it has submitted', () => child.exitCode !== null || reports.some(far))
+  const last = reports.find(far)
+  if (last === undefined) throw new Error(`the submitting process ended with ${child.exitCode}`)
+  return { process: child, runId: last === 'committed' ? null : last.runId }
+}
+
+afterAll(async () => {
+  for (const child of everyProcess) await killNow(child)
+})
