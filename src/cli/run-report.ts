@@ -24,7 +24,7 @@ export function kvBytesPerToken(subject: Subject): number {
 /** The decode series of a subject with the fullest cache; null where none was measured. */
 function deepestDecode(run: BenchmarkRun, subject: Subject): Series | null {
   const decodes = run.series.filter((each) => each.phase === 'DECODE' && each.subject.index === subject.index)
-  return decodes.toSorted((a, b) => (b.kvCacheBytes ?? 0) - (a.kvCacheBytes ?? 0))[0] ?? null
+  return decodes.toSorted((a, b) => cachedTokens(b) - cachedTokens(a))[0] ?? null
 }
 
 /** Tokens in the cache that the last step of a trial was fed, all sequences together: its own token is not among them. */
@@ -123,7 +123,7 @@ function cacheTable(run: BenchmarkRun, style: Style): string {
     first === undefined || first.model.kvHeads === null
       ? []
       : [
-          `${labels[0]}: ${first.model.layers} layers x ${first.model.kvHeads} K/V heads x ${first.model.keyDim} head dim x 2 (K and V) x ${bytesOf[first.kvDtype]} bytes = ${formatInteger(kvBytesPerToken(first))} B a token`,
+          `${labels[0]}: ${first.model.layers} layers x ${first.model.kvHeads} K/V heads x ${first.model.keyDim} head dim x 2 (K and V) x ${bytesOf[first.kvDtype]} B = ${formatInteger(kvBytesPerToken(first))} B`,
         ]
   return [
     tableToText(table, { head: style.bold, width: 80 }),
