@@ -14,7 +14,7 @@ import { loadModel } from '../src/models/runner.ts'
 import { median } from '../src/stats/quantile.ts'
 import { openComputeProbe, prefillOperations } from './compute-bound.ts'
 import { openPlainProduct, openWeightProducts } from './products.ts'
-import { printTable, reportFigures } from './report.ts'
+import { noteLoad, printTable, reportFigures } from './report.ts'
 
 // How near decode comes to reading its bytes as fast as memory gives them, and prefill to the runtime's fastest product.
 // Probes and model take turns, so that a busy minute slows both.
@@ -38,6 +38,7 @@ const { dataDir } = readConfig()
 const threads = physicalCores()
 ensureMemory(spec, await Promise.all(spec.subjects.map((subject) => planSubject(subject, []))))
 console.log(`gpt2-medium, f32, ${threads} threads; SYNTHETIC WEIGHTS (they are in ${dataDir})`)
+noteLoad(threads)
 
 const [subject] = spec.subjects
 const [decodeTest, prefillTest] = planTests(spec, null)

@@ -20,7 +20,7 @@ import {
   writePeerFolder,
 } from './contestants.ts'
 import { peerAttentions } from './peer-graph.ts'
-import { type Figure, printTable, reportFigures, type Target } from './report.ts'
+import { type Figure, noteLoad, printTable, reportFigures, type Target } from './report.ts'
 
 // The same weights and tokens through kvscope and transformers.js, interleaved. The peer's graph is written here, so it
 // gets the fastest of three; once more with logits of every position, as exported models have it.
@@ -51,6 +51,7 @@ const { dataDir } = readConfig()
 const threads = physicalCores()
 ensureMemory(spec, await Promise.all(spec.subjects.map((subject) => planSubject(subject, []))))
 console.log(`gpt2-medium, f32, ${threads} threads, greedy; SYNTHETIC WEIGHTS (they are in ${dataDir})`)
+noteLoad(threads)
 
 const [subjectSpec] = spec.subjects
 if (!subjectSpec) throw new Error('the spec names no subject')

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { loadavg } from 'node:os'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Column, tableToText } from '../src/render/table.ts'
@@ -23,6 +24,13 @@ export function jsonFile(argv: readonly string[] = process.argv.slice(2)): strin
   return values.json ?? null
 }
 
+/** Says when others use the machine: two-thread timings double beside one busy neighbour. */
+export function noteLoad(cores: number): void {
+  const [load = 0] = loadavg()
+  if (load > cores / 2)
+    console.log(`load average ${load.toFixed(2)} on ${cores} cores: the machine is busy, figures will be poor`)
+}
+
 /** Prints rows under titles; all but the first column stand to the right. */
 export function printTable(titles: readonly string[], rows: readonly (readonly string[])[]): void {
   const columns = titles.map((title, index): Column => ({ title, align: index === 0 ? 'left' : 'right' }))
@@ -33,6 +41,7 @@ export function printTable(titles: readonly string[], rows: readonly (readonly s
 export async function reportFigures(
   figures: readonly Figure[],
   targets: Readonly<Record<string, Target>>,
+  file: string | null = jsonFile(),
 ): Promise<void> {
   printTable(
     ['figure', 'value', 'target', ''],
@@ -46,7 +55,6 @@ export async function reportFigures(
       ]
     }),
   )
-  const file = jsonFile()
   if (file === null) return
   await mkdir(dirname(file), { recursive: true })
   await writeFile(
