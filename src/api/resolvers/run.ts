@@ -6,11 +6,12 @@ import type {
   SubjectResolvers,
   SummaryResolvers,
 } from '../../generated/graphql.ts'
+import { findKeySeries } from '../../stats/key-series.ts'
 import { median } from '../../stats/quantile.ts'
 import { mean, medianInterval, standardDeviation } from '../../stats/summary.ts'
 import { compareWithin } from '../presenters/comparison.ts'
 import { environmentOf, errorOf, modelOf, weightDtypeOf } from '../presenters/run.ts'
-import { keySeries, tokensPerSecond } from '../presenters/series.ts'
+import { tokensPerSecond } from '../presenters/series.ts'
 import type { RunRow } from '../rows.ts'
 import { loadParts } from './comparison.ts'
 import { checkPageSize } from './query.ts'
@@ -36,7 +37,7 @@ const runFields = {
 export const benchmarkRun: BenchmarkRunResolvers = {
   ...runFields,
   series: ({ id }, _args, { loaders }) => loaders.series.load(id),
-  keyFigure: async ({ id }, _args, { loaders }) => keySeries(await loaders.series.load(id)),
+  keyFigure: async ({ id }, _args, { loaders }) => findKeySeries(await loaders.series.load(id)),
   comparison: async (run, { baseline }, context) => compareWithin(await loadParts(run, context), baseline ?? 0),
   warnings: ({ warnings }) => readWarnings(warnings),
 }

@@ -59,7 +59,7 @@ export async function take(db: Database, runId: string, workerId: string): Promi
   return taken
 }
 
-export function decodeSeries(subjectIndex: number, samples: number[]): SeriesRow {
+function decodeSeries(subjectIndex: number, samples: number[]): SeriesRow {
   return {
     subjectIndex,
     phase: 'DECODE',
@@ -77,7 +77,7 @@ export function decodeSeries(subjectIndex: number, samples: number[]): SeriesRow
   }
 }
 
-export function loadSeries(subjectIndex: number, milliseconds: number): SeriesRow {
+function loadSeries(subjectIndex: number, milliseconds: number): SeriesRow {
   const none = { kvCacheBytes: null, kvCacheBytesPredicted: null, kvCacheBytesAllocated: null, peakMemoryBytes: null }
   const sizes = { promptTokens: 0, generatedTokens: 0, depth: 0, batch: 1 }
   return { subjectIndex, phase: 'LOAD', test: '', samples: [milliseconds], warnings: [], ...sizes, ...none }

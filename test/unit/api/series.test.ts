@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { keySeries, tokensPerSecond } from '../../../src/api/presenters/series.ts'
+import { tokensPerSecond } from '../../../src/api/presenters/series.ts'
 import type { StoredSeries } from '../../../src/db/rows.ts'
 
 function series(fields: Partial<StoredSeries>): StoredSeries {
@@ -34,28 +34,5 @@ describe('tokens per second', () => {
 
   it('are none where nothing was processed', () => {
     expect(tokensPerSecond(series({ phase: 'LOAD' }))).toBeNull()
-  })
-})
-
-describe('the key figure', () => {
-  const deep = series({ depth: 512, generatedTokens: 8 })
-  const shallow = series({ depth: 9, generatedTokens: 8 })
-  const prefill = series({ phase: 'PREFILL', promptTokens: 512 })
-  const forward = series({ phase: 'FORWARD', promptTokens: 9 })
-  const load = series({ phase: 'LOAD' })
-
-  it("is the first subject's decode at the greatest depth", () => {
-    const others = series({ subjectIndex: 1, depth: 4096, generatedTokens: 8 })
-    expect(keySeries([load, forward, prefill, shallow, deep, others])).toBe(deep)
-  })
-
-  it('is else its prefill, else its forward pass, else nothing', () => {
-    expect(keySeries([load, forward, prefill])).toBe(prefill)
-    expect(keySeries([load, forward])).toBe(forward)
-    expect(keySeries([load])).toBeNull()
-  })
-
-  it('passes over a series without samples', () => {
-    expect(keySeries([series({ depth: 512, samples: [] }), shallow])).toBe(shallow)
   })
 })
