@@ -102,7 +102,7 @@ const providerMissing =
 const weightsUnreadable = /external (initializer|data)|external_data/i
 
 /** onnxruntime throws plain Errors; their text is all there is to tell them apart by. */
-export function translateError(error: unknown, doing: string, provider: ExecutionProvider): AppError {
+function translateError(error: unknown, doing: string, provider: ExecutionProvider): AppError {
   if (error instanceof AppError) return error
   const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim()
   const message = `${doing} on ${provider}: ${text}`
