@@ -7,15 +7,14 @@ import { migrate } from '../../src/db/migrate.ts'
 import { resetDataFolder } from '../../src/embedded/data-folder.ts'
 import { startPostgres } from '../../src/embedded/postgres.ts'
 import { migrateQueue } from '../../src/jobs/queues.ts'
+import { until } from './processes.ts'
 
 /** A PostgreSQL of a test's own, to be killed. Commits survive its processes, though not the machine's end. */
 export interface OwnPostgres {
   /** A migrated database. */
   createDatabase(): Promise<string>
-  /** SIGKILL of the postmaster; its backends follow by themselves. */
-  kill(): void
-  /** Brings it back on the same port. */
-  restart(): Promise<void>
+  /** SIGKILL of the postmaster, whose backends follow by themselves, and a start on the same port. */
+  killAndRestart(): Promise<void>
 }
 
 export async function startOwnPostgres(): Promise<OwnPostgres> {
@@ -29,19 +28,25 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
   let count = 0
   return {
     async createDatabase() {
-      const url = new URL(server.url)
-      const client = new pg.Client({ connectionString: url.href })
-      url.pathname = `/killed_${++count}`
+      const name = `killed_${++count}`
+      const client = new pg.Client({ connectionString: server.url })
       await client.connect()
-      await client.query(`CREATE DATABASE killed_${count}`)
-      await client.end()
+      try {
+        // Not the default template: PostgreSQL refuses to clone one that somebody else clones.
+        await client.query(`CREATE DATABASE ${name} TEMPLATE template0`)
+      } finally {
+        await client.end()
+      }
+      const url = new URL(server.url)
+      url.pathname = `/${name}`
       await migrate(url.href)
       await migrateQueue(url.href)
       return url.href
     },
-    kill: () => {
+    async killAndRestart() {
       process.kill(server.pid, 'SIGKILL')
+      await until('PostgreSQL is gone', () => !server.isAlive())
+      await server.restart()
     },
-    restart: () => server.restart(),
   }
 }

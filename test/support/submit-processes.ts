@@ -7,18 +7,27 @@ import type { SubmitPlan, SubmitReport } from './submit-entry.ts'
 const entry = fileURLToPath(new URL('./submit-entry.ts', import.meta.url))
 const everyProcess: ChildProcess[] = []
 
+type Plan = Omit<SubmitPlan, 'queuePrefix'>
+
+/** Starts a process that submits, and does not wait for it. */
+export function spawnSubmitProcess(plan: Plan): { process: ChildProcess; reports: SubmitReport[] } {
+  const whole: SubmitPlan = { ...plan, queuePrefix: new URL(plan.databaseUrl).pathname.slice(1) }
+  const child = fork(entry, [JSON.stringify(whole)], {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  })
+  everyProcess.push(child)
+  const reports: SubmitReport[] = []
+  child.on('message', (report: SubmitReport) => reports.push(report))
+  return { process: child, reports }
+}
+
 /**
  * Starts a process that submits, and waits until it has committed the row (where it is to wait there) or enqueued.
  * @returns the process and, where it got so far, the run's id
  */
-export async function startSubmitProcess(
-  plan: Omit<SubmitPlan, 'queuePrefix'>,
-): Promise<{ process: ChildProcess; runId: string | null }> {
-  const whole: SubmitPlan = { ...plan, queuePrefix: new URL(plan.databaseUrl).pathname.slice(1) }
-  const child = fork(entry, [JSON.stringify(whole)], { execArgv: ['--import', 'tsx'] })
-  everyProcess.push(child)
-  const reports: SubmitReport[] = []
-  child.on('message', (report: SubmitReport) => reports.push(report))
+export async function startSubmitProcess(plan: Plan): Promise<{ process: ChildProcess; runId: string | null }> {
+  const { process: child, reports } = spawnSubmitProcess(plan)
   const far = (report: SubmitReport) => (plan.waitBeforeEnqueue ? report === 'committed' : report !== 'committed')
   await until('it has submitted', () => child.exitCode !== null || reports.some(far))
   const last = reports.find(far)

@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
+import { retry } from '../../src/jobs/control.ts'
+import { type Random, randomIndex, seededRandom } from '../../src/stats/random.ts'
+import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
+import { startOwnPostgres } from '../support/own-postgres.ts'
+import { killNow, until } from '../support/processes.ts'
+import { queueBackends } from '../support/queue-backends.ts'
+import { expectFinishedOnce, runEnded } from '../support/run-checks.ts'
+import { spawnSubmitProcess } from '../support/submit-processes.ts'
+import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
+
+vi.setConfig({ testTimeout: 300_000 })
+
+const runsEach = 20
+/** A run of tinySpec takes about so long, so that a moment of this span may be any moment of it. */
+const spanMs = 1500
+const servers = await Promise.all(queueBackends.map(() => startOwnPostgres()))
+
+/** Kills one of the processes that a run needs, whatever it is at, and brings it back. */
+async function killSomething(lane: Lane, laneIndex: number, key: string, random: Random): Promise<void> {
+  const { databaseUrl, redisUrl, worker } = lane
+  switch (randomIndex(random, 4)) {
+    case 0:
+      await worker.kill()
+      lane.worker = await lane.startWorker()
+      break
+    case 1: {
+      const child = worker.children.at(-1)
+      try {
+        if (child !== undefined) process.kill(child, 'SIGKILL')
+      } catch {
+        // It has ended already: then this moment has nobody to kill.
+      }
+      break
+    }
+    case 2:
+      await servers[laneIndex]?.killAndRestart()
+      break
+    case 3: {
+      const plan = { databaseUrl, redisUrl, spec: tinySpec(), idempotencyKey: key, waitBeforeEnqueue: false }
+      const submitting = spawnSubmitProcess(plan)
+      await sleep(random() * spanMs)
+      await killNow(submitting.process)
+    }
+  }
+}
+
+/** Asks until it is answered, as a client with an idempotency key may. */
+async function submitUntilAnswered({ submitter }: Lane, idempotencyKey: string): Promise<string> {
+  let runId = ''
+  await until('the submission is answered', async () => {
+    runId = await submitter.submit(tinySpec(), { idempotencyKey })
+    return true
+  })
+  return runId
+}
+
+/** A run whose child was killed has failed, and says so: its user retries it. */
+async function retryUntilFinished({ submitter }: Lane, runId: string): Promise<void> {
+  for (;;) {
+    const run = await runEnded(submitter.db, runId)
+    if (run.status === 'SUCCEEDED') break
+    expect(run).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_CRASHED' })
+    await retry(submitter, runId)
+  }
+  await expectFinishedOnce(submitter.db, runId, tinySeries)
+}
+
+describe('kill -9 of worker, child, PostgreSQL or submitting process', () => {
+  const lanes = openLanes({ createDatabase: async (index) => (await servers[index]?.createDatabase()) ?? '' })
+
+  it.each([
+    ['once', 1],
+    ['twice in a row', 2],
+  ] as const)(`at ${runsEach} seeded random moments, %s, loses and doubles nothing`, async (often, count) => {
+    await inEveryLane(lanes, async (lane) => {
+      const laneIndex = lanes.indexOf(lane)
+      const random = seededRandom(1911 + 10 * count + laneIndex)
+      const runIds: string[] = []
+      for (let index = 0; index < runsEach; index++) {
+        const key = `${often} ${index}`
+        runIds.push(await submitUntilAnswered(lane, key))
+        for (let kill = 1; kill <= count; kill++) {
+          await sleep(random() * spanMs)
+          await killSomething(lane, laneIndex, key, random)
+        }
+      }
+      for (const runId of runIds) await retryUntilFinished(lane, runId)
+      lane.runs += runsEach
+      expect(new Set(runIds).size).toBe(runsEach)
+      expect(await lane.submitter.db.run.count()).toBe(lane.runs)
+    })
+  })
+})
