@@ -64,7 +64,7 @@ async function install() {
   // Run by npm, we know its program; else it is on PATH.
   const program = process.env.npm_execpath
   const byNode = program && /\.c?js$/.test(program)
-  const options = ['ci', '--no-audit', '--no-fund', ...cacheOption()]
+  const options = ['ci', '--no-audit', '--no-fund', '--no-update-notifier', ...cacheOption()]
   const [command, args] = byNode ? [process.execPath, [program, ...options]] : ['npm', options]
   const code = await new Promise((done, failed) => {
     // npm's words go to stderr: stdout may be a command's result.
