@@ -12,7 +12,7 @@ import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgre
 import { pidExists } from '../../src/embedded/process-identity.ts'
 import { findLeakedProcesses, testRunVariable } from './leaked-processes.ts'
 import './provided.ts'
-import { type RedisServer, startRedis } from './redis-server.ts'
+import { endLeftOverRedis, type RedisServer, startRedis } from './redis-server.ts'
 
 const prefix = 'kvscope-test-'
 const template = 'kvscope_template'
@@ -89,6 +89,7 @@ async function sweepUp(): Promise<void> {
     const pid = Number(name.startsWith(prefix) ? name.slice(prefix.length).split('-')[0] : Number.NaN)
     if (!Number.isSafeInteger(pid) || pidExists(pid)) continue
     const folder = join(tmpdir(), name)
+    endLeftOverRedis(join(folder, 'redis'))
     await resetDataFolder(folder).catch(() => rm(folder, { recursive: true, force: true }))
   }
 }

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 
 export const redisDatabases = 512
+
+const pidFile = 'redis.pid'
 
 export interface RedisServer {
   url: string
@@ -16,10 +19,19 @@ export async function startRedis(folder: string): Promise<RedisServer | null> {
   mkdirSync(folder, { recursive: true })
   const port = await freePort()
   const memoryOnly = ['--save', '', '--appendonly', 'no', '--dir', folder]
-  const options = ['--port', String(port), '--bind', '127.0.0.1', '--databases', String(redisDatabases), ...memoryOnly]
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--pidfile', join(folder, pidFile)]
+  const options = [...place, '--databases', String(redisDatabases), ...memoryOnly]
   const server = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] })
   await ready(server)
   return { url: `redis://127.0.0.1:${port}`, stop: () => stop(server) }
+}
+
+/** Ends the Redis of a test run that was killed itself. */
+export function endLeftOverRedis(folder: string): void {
+  if (!existsSync(join(folder, pidFile))) return
+  const pid = Number(readFileSync(join(folder, pidFile), 'utf8'))
+  const { stdout } = spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' })
+  if (pid > 0 && stdout?.includes('redis-server')) process.kill(pid, 'SIGKILL')
 }
 
 async function ready(server: ChildProcess): Promise<void> {
