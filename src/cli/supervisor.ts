@@ -66,7 +66,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 
     const environment = () => ({
       DATABASE_URL: databaseUrl(),
+      REDIS_URL: config.redisUrl ?? '',
       PORT: String(port),
+      KVSCOPE_HOST: config.host,
+      KVSCOPE_LOG_LEVEL: config.logLevel,
       KVSCOPE_DATA_DIR: config.dataDir,
       KVSCOPE_MODEL_ROOTS: config.modelRoots.join(process.platform === 'win32' ? ';' : ':'),
     })
