@@ -94,7 +94,7 @@ async function bench(models: readonly string[], options: BenchOptions, context: 
 }
 
 /** llama-bench's grid: every prompt size and every number of tokens, at every depth and batch. */
-export function planBench(
+function planBench(
   sources: readonly BenchmarkSpecInput['subjects'][number]['source'][],
   options: Omit<BenchOptions, 'output' | 'json'>,
 ): BenchmarkSpecInput {

@@ -10,7 +10,7 @@ export interface DemoOptions {
 }
 
 /** Nine tokens in GPT-2's encoding, as the lecture counts them. */
-export const prompt = 'the quick brown fox jumps over the lazy dog'
+const prompt = 'the quick brown fox jumps over the lazy dog'
 const promptTokens = 9
 
 /**

@@ -49,7 +49,7 @@ export function addRunsCommand(program: Command, context: CommandContext): void 
   withJsonOption(show)
 }
 
-export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {
     const found = choices.find((choice) => choice === text.toUpperCase() || choice === text.toLowerCase())
     if (found === undefined) throw new InvalidArgumentError(`${text} is none of ${choices.join(', ')}.`)

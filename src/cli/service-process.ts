@@ -126,7 +126,7 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
 }
 
 /** Settles as `work` does, or rejects as soon as the signal aborts. */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   let stopListening = () => {}
   const aborted = new Promise<never>((_, reject) => {
