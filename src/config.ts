@@ -37,27 +37,73 @@ export interface Config {
 }
 
 export const configVariables = [
-  { name: 'DATABASE_URL', default: '(embedded)', meaning: 'PostgreSQL to use; unset: kvscope starts its own in the data folder' },
-  { name: 'REDIS_URL', default: '(PostgreSQL)', meaning: 'Redis or Valkey for the queue; unset: the queue lives in the same PostgreSQL' },
+  {
+    name: 'DATABASE_URL',
+    default: '(embedded)',
+    meaning: 'PostgreSQL to use; unset: kvscope starts its own in the data folder',
+  },
+  {
+    name: 'REDIS_URL',
+    default: '(PostgreSQL)',
+    meaning: 'Redis or Valkey for the queue; unset: the queue lives in the same PostgreSQL',
+  },
   { name: 'PORT', default: '4000', meaning: 'port of the API' },
-  { name: 'KVSCOPE_HOST', default: '127.0.0.1', meaning: 'address the API binds to; anything but loopback needs KVSCOPE_TOKENS' },
-  { name: 'KVSCOPE_ALLOWED_HOSTS', default: '(loopback names)', meaning: 'comma-separated host names that requests may name besides loopback' },
+  {
+    name: 'KVSCOPE_HOST',
+    default: '127.0.0.1',
+    meaning: 'address the API binds to; anything but loopback needs KVSCOPE_TOKENS',
+  },
+  {
+    name: 'KVSCOPE_ALLOWED_HOSTS',
+    default: '(loopback names)',
+    meaning: 'comma-separated host names that requests may name besides loopback',
+  },
   { name: 'KVSCOPE_DATA_DIR', default: '.kvscope', meaning: 'folder of the database, synthetic weights and pictures' },
-  { name: 'KVSCOPE_MODEL_ROOTS', default: 'models', meaning: 'folders that local checkpoints may be read from, separated as in PATH' },
-  { name: 'KVSCOPE_TOKENS', default: '(none)', meaning: 'comma-separated name:secret pairs that clients authenticate with' },
-  { name: 'KVSCOPE_DEVICE_TIMEOUT_SECONDS', default: '60', meaning: 'how long a run waits for a worker that offers its device' },
+  {
+    name: 'KVSCOPE_MODEL_ROOTS',
+    default: 'models',
+    meaning: 'folders that local checkpoints may be read from, separated as in PATH',
+  },
+  {
+    name: 'KVSCOPE_TOKENS',
+    default: '(none)',
+    meaning: 'comma-separated name:secret pairs that clients authenticate with',
+  },
+  {
+    name: 'KVSCOPE_DEVICE_TIMEOUT_SECONDS',
+    default: '60',
+    meaning: 'how long a run waits for a worker that offers its device',
+  },
   { name: 'KVSCOPE_RUN_TIMEOUT_SECONDS', default: '3600', meaning: 'how long one attempt at a run may take' },
   { name: 'KVSCOPE_QUEUE_LOCK_SECONDS', default: '15', meaning: "how long a silent worker keeps a queue's job" },
-  { name: 'KVSCOPE_QUEUE_CHECK_SECONDS', default: '10', meaning: 'how often the queue looks for jobs of silent workers' },
-  { name: 'KVSCOPE_SWEEP_SECONDS', default: '5', meaning: 'how often lost messages, dead workers and left-over rows are looked for' },
+  {
+    name: 'KVSCOPE_QUEUE_CHECK_SECONDS',
+    default: '10',
+    meaning: 'how often the queue looks for jobs of silent workers',
+  },
+  {
+    name: 'KVSCOPE_SWEEP_SECONDS',
+    default: '5',
+    meaning: 'how often lost messages, dead workers and left-over rows are looked for',
+  },
   { name: 'KVSCOPE_HEARTBEAT_SECONDS', default: '2', meaning: 'how often a worker says that it lives' },
   { name: 'KVSCOPE_LOG_LEVEL', default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent' },
   { name: 'NO_COLOR', default: '(unset)', meaning: 'set to anything: no colours in a terminal' },
 ] as const satisfies readonly ConfigVariable[]
 
-const seconds = (fallback: number) => z.coerce.number().positive().default(fallback).transform((value) => value * 1000)
+const seconds = (fallback: number) =>
+  z.coerce
+    .number()
+    .positive()
+    .default(fallback)
+    .transform((value) => value * 1000)
 const list = (separator: string) =>
-  z.string().transform((text) => text.split(separator).map((part) => part.trim()).filter(Boolean))
+  z.string().transform((text) =>
+    text
+      .split(separator)
+      .map((part) => part.trim())
+      .filter(Boolean),
+  )
 const pathSeparator = process.platform === 'win32' ? ';' : ':'
 
 const token = z.string().transform((text, context): Token => {

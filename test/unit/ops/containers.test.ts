@@ -63,22 +63,27 @@ describe('docker-compose.yml', () => {
   })
 
   it('names in its addresses only services of its own', () => {
-    const hosts = [...composeText.matchAll(/(?:postgresql|redis):\/\/(?:[^@\s]+@)?([a-z]+):\d+/g)].map(([, host]) => host)
+    const hosts = [...composeText.matchAll(/(?:postgresql|redis):\/\/(?:[^@\s]+@)?([a-z]+):\d+/g)].map(
+      ([, host]) => host,
+    )
     expect(hosts).toEqual(['postgres', 'valkey'])
     for (const host of hosts) expect(Object.keys(compose.services)).toContain(host)
   })
 
   it('publishes the API on loopback only, with tokens, and lets its own service name in', () => {
-    const api = compose.services['api']
+    const api = compose.services.api
     expect(api?.ports?.every((port) => port.startsWith('127.0.0.1:'))).toBe(true)
-    expect(api?.environment?.['KVSCOPE_TOKENS']).toMatch(/^\$\{KVSCOPE_TOKENS:\?/)
-    expect(api?.environment?.['KVSCOPE_ALLOWED_HOSTS']).toBe('api')
+    expect(api?.environment?.KVSCOPE_TOKENS).toMatch(/^\$\{KVSCOPE_TOKENS:\?/)
+    expect(api?.environment?.KVSCOPE_ALLOWED_HOSTS).toBe('api')
   })
 
   it('shows API and workers the models at one path', () => {
     for (const [name, service] of ours) {
-      expect(service.environment?.['KVSCOPE_MODEL_ROOTS'], name).toBe('/models')
-      expect(service.volumes?.some((volume) => volume.endsWith(':/models:ro')), name).toBe(true)
+      expect(service.environment?.KVSCOPE_MODEL_ROOTS, name).toBe('/models')
+      expect(
+        service.volumes?.some((volume) => volume.endsWith(':/models:ro')),
+        name,
+      ).toBe(true)
     }
   })
 
@@ -89,7 +94,9 @@ describe('docker-compose.yml', () => {
 
 describe('the Dockerfile', () => {
   it('copies and runs only files that exist', () => {
-    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+)$/gm)].flatMap(([, words]) => (words ?? '').split(' ').slice(0, -1))
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+)$/gm)].flatMap(([, words]) =>
+      (words ?? '').split(' ').slice(0, -1),
+    )
     const started = [...dockerfile.matchAll(/"((?:bin|src|tools)\/[^"]+)"/g)].map(([, path]) => path ?? '')
     expect(copied.length).toBeGreaterThan(0)
     for (const path of [...copied, ...started]) expect(existsSync(path), path).toBe(true)
@@ -107,7 +114,10 @@ describe('the Dockerfile', () => {
   })
 
   it('ends every stage that is started as a user without privileges', () => {
-    const stages = dockerfile.split(/^FROM /m).slice(1).filter((stage) => stage.includes('ENTRYPOINT'))
+    const stages = dockerfile
+      .split(/^FROM /m)
+      .slice(1)
+      .filter((stage) => stage.includes('ENTRYPOINT'))
     expect(stages.length).toBe(2)
     for (const stage of stages) expect(stage).toMatch(/^USER (?!root)\w+$/m)
   })

@@ -7,7 +7,7 @@ describe.runIf(process.platform === 'linux')('findLeakedProcesses', () => {
   it('finds a process that carries the mark of the run, its own children too, until they end', async () => {
     const runId = 'a run of this test alone'
     const shell = spawn('/bin/sh', ['-c', 'sleep 60 & echo started; wait'], {
-      env: { [testRunVariable]: runId, PATH: process.env['PATH'] },
+      env: { [testRunVariable]: runId, PATH: process.env.PATH },
       detached: true,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
