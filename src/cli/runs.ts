@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { AppError } from '../errors.ts'
 import { RunsDocument, type RunsQuery } from '../generated/operations.ts'
 import type { Style } from '../render/style.ts'
-import { tableToText } from '../render/table.ts'
+import { tableToText, wrap } from '../render/table.ts'
 import { formatMilliseconds } from '../render/units.ts'
 import { fetchBenchmarkRun } from './benchmark-run.ts'
 import type { ApiClient } from './client.ts'
@@ -82,28 +82,24 @@ async function listRuns(options: ListOptions, context: CommandContext): Promise<
   await deliver(terminal, options.json, runs, text)
 }
 
+/** A line a run, and below it its subjects: side by side they would not fit. */
 function runsText(runs: readonly ListedRun[], style: Style, width: number): string {
-  return tableToText(
-    {
-      columns: [
-        { title: 'id' },
-        { title: 'queued' },
-        { title: 'status' },
-        { title: 'ms/token', align: 'right' },
-        { title: 'subjects' },
-      ],
-      rows: runs.map((run) => [
-        run.id,
-        run.queuedAt.slice(5, 16).replace('T', ' '),
-        run.status === 'RUNNING' ? `${Math.floor(run.fraction * 100)} %` : run.status.toLowerCase(),
-        keyFigure(run),
-        run.subjects.map(({ name, synthetic }) => (synthetic ? `${name}*` : name)).join(', '),
-      ]),
-    },
-    { width, head: style.bold },
-  ).concat(
-    runs.some((run) => run.subjects.some(({ synthetic }) => synthetic)) ? `\n${style.warn('* SYNTHETIC WEIGHTS')}` : '',
-  )
+  const table = tableToText({
+    columns: [{ title: 'id' }, { title: 'queued' }, { title: 'status' }, { title: 'ms/token', align: 'right' }],
+    rows: runs.map((run) => [
+      run.id,
+      run.queuedAt.slice(0, 16).replace('T', ' '),
+      run.status === 'RUNNING' ? `${Math.floor(run.fraction * 100)} %` : run.status.toLowerCase(),
+      keyFigure(run),
+    ]),
+  })
+  const [titles = '', rule = '', ...lines] = table.split('\n')
+  const body = runs.flatMap(({ subjects }, index) => {
+    const names = subjects.map(({ name, synthetic }) => (synthetic ? `${name}*` : name)).join(', ')
+    return [lines[index] ?? '', ...wrap(names, width - 2).map((line) => `  ${line}`)]
+  })
+  const synthetic = runs.some(({ subjects }) => subjects.some((subject) => subject.synthetic))
+  return [style.bold(titles), rule, ...body, ...(synthetic ? [style.warn('* SYNTHETIC WEIGHTS')] : [])].join('\n')
 }
 
 function keyFigure(run: ListedRun): string {

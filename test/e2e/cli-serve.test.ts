@@ -6,7 +6,7 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { processesOf, type RunningCommand, runCommand, startCommand } from '../support/command-line.ts'
 import { isAlive, until } from '../support/processes.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const folder = mkdtempSync(join(tmpdir(), 'kvscope-serve-'))
 const dataDir = join(folder, 'data')

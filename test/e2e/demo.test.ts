@@ -6,7 +6,7 @@ import { processesOf, runCommand, startCommand } from '../support/command-line.t
 import { until } from '../support/processes.ts'
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const folder = mkdtempSync(join(tmpdir(), 'kvscope-demo-'))
 const dataDir = join(folder, 'data')
