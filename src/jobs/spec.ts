@@ -80,6 +80,7 @@ export const benchmarkSpec = z.strictObject({
     .min(1)
     .refine((text) => Buffer.byteLength(text) <= specLimits.promptBytes, {
       error: `a prompt holds at most ${specLimits.promptBytes} bytes of UTF-8`,
+      params: { limit: true },
     })
     .nullable()
     .default(null),
@@ -98,18 +99,31 @@ export type RunSpec = z.infer<typeof runSpec>
 
 /**
  * Parses what a client or the database says a run should do.
- * @throws AppError VALIDATION_FAILED naming the first field that does not fit
+ * @throws AppError LIMIT_EXCEEDED or VALIDATION_FAILED naming the first field that does not fit, and its value
  */
 export function parseSpec(input: unknown): RunSpec {
   const parsed = runSpec.safeParse(input)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   const where = issue?.path.join('.') || 'spec'
+  const given = shown(issue?.path.reduce(memberOf, input))
+  const tooMuch = issue?.code === 'too_big' || (issue?.code === 'custom' && issue.params?.limit === true)
   throw new AppError(
-    'VALIDATION_FAILED',
-    `${where}: ${issue?.message ?? 'does not fit'}`,
-    'Mend that field and send again.',
+    tooMuch ? 'LIMIT_EXCEEDED' : 'VALIDATION_FAILED',
+    `${where} is ${given}: ${issue?.message ?? 'it does not fit'}`,
+    tooMuch ? `Ask for less in ${where}.` : `Mend ${where} and send again.`,
   )
+}
+
+function memberOf(value: unknown, key: PropertyKey): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return 'missing'
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  const text = JSON.stringify(value) ?? typeof value
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text
 }
 
 /** The spec as canonical JSON (RFC 8785): equal specs give equal text, whatever the order of their keys. */

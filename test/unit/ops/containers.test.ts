@@ -63,7 +63,7 @@ describe('docker-compose.yml', () => {
   })
 
   it('names in its addresses only services of its own', () => {
-    const hosts = [...composeText.matchAll(/(?:postgresql|redis):\/\/(?:[^@\s]+@)?([a-z]+):\d+/g)].map(
+    const hosts = [...composeText.matchAll(/(?:postgresql|redis):\/\/(?:[^@\n]+@)?([a-z]+):\d+/g)].map(
       ([, host]) => host,
     )
     expect(hosts).toEqual(['postgres', 'valkey'])
