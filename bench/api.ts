@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -169,4 +169,5 @@ else {
   figures.push(ms('enqueue_to_running_redis_ms', toRunning), ms('event_delivery_redis_ms', delivery))
   await redis.stop()
 }
+rmSync(redisFolder, { recursive: true, force: true })
 await reportFigures(figures, targets)
