@@ -4,7 +4,7 @@ import { retry } from '../../src/jobs/control.ts'
 import { type Random, randomIndex, seededRandom } from '../../src/stats/random.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { startOwnPostgres } from '../support/own-postgres.ts'
-import { killNow, until } from '../support/processes.ts'
+import { isAlive, killNow, until } from '../support/processes.ts'
 import { queueBackends } from '../support/queue-backends.ts'
 import { expectFinishedOnce, runEnded } from '../support/run-checks.ts'
 import { spawnSubmitProcess } from '../support/submit-processes.ts'
@@ -17,43 +17,41 @@ const runsEach = 20
 const spanMs = 1500
 const servers = await Promise.all(queueBackends.map(() => startOwnPostgres()))
 
-/** Kills one of the processes that a run needs, whatever it is at, and brings it back. */
-async function killSomething(lane: Lane, laneIndex: number, key: string, random: Random): Promise<void> {
-  const { databaseUrl, redisUrl, worker } = lane
-  switch (randomIndex(random, 4)) {
-    case 0:
-      await worker.kill()
-      lane.worker = await lane.startWorker()
-      break
-    case 1: {
-      const child = worker.children.at(-1)
-      try {
-        if (child !== undefined) process.kill(child, 'SIGKILL')
-      } catch {
-        // It has ended already: then this moment has nobody to kill.
-      }
-      break
-    }
-    case 2:
-      await servers[laneIndex]?.killAndRestart()
-      break
-    case 3: {
-      const plan = { databaseUrl, redisUrl, spec: tinySpec(), idempotencyKey: key, waitBeforeEnqueue: false }
-      const submitting = spawnSubmitProcess(plan)
-      await sleep(random() * spanMs)
-      await killNow(submitting.process)
-    }
+/**
+ * Submits a run as a client does that asks again until it is answered, with the same key; at random moments the process
+ * that was to answer is killed while it does.
+ */
+async function submit(lane: Lane, idempotencyKey: string, random: Random, count: number): Promise<[string, number]> {
+  const { databaseUrl, redisUrl, submitter } = lane
+  const kills = randomIndex(random, 4) === 0 ? count : 0
+  for (let kill = 1; kill <= kills; kill++) {
+    const plan = { databaseUrl, redisUrl, spec: tinySpec(), idempotencyKey, waitBeforeEnqueue: false }
+    const submitting = spawnSubmitProcess(plan)
+    await sleep(random() * spanMs)
+    await killNow(submitting.process)
   }
-}
-
-/** Asks until it is answered, as a client with an idempotency key may. */
-async function submitUntilAnswered({ submitter }: Lane, idempotencyKey: string): Promise<string> {
   let runId = ''
   await until('the submission is answered', async () => {
     runId = await submitter.submit(tinySpec(), { idempotencyKey })
     return true
   })
-  return runId
+  return [runId, kills]
+}
+
+/** Kills one of the processes that a run needs, whatever it is at, and brings it back. */
+async function killSomething(lane: Lane, laneIndex: number, random: Random): Promise<void> {
+  const { worker } = lane
+  const victim = (['worker', 'child', 'PostgreSQL'] as const)[randomIndex(random, 3)]
+  if (victim === 'worker') {
+    await worker.kill()
+    lane.worker = await lane.startWorker()
+  } else if (victim === 'PostgreSQL') {
+    await servers[laneIndex]?.killAndRestart()
+  } else {
+    // It may have ended already: then this moment has nobody to kill.
+    const child = worker.children.at(-1)
+    if (child !== undefined && isAlive(child)) process.kill(child, 'SIGKILL')
+  }
 }
 
 /** A run whose child was killed has failed, and says so: its user retries it. */
@@ -79,11 +77,11 @@ describe('kill -9 of worker, child, PostgreSQL or submitting process', () => {
       const random = seededRandom(1911 + 10 * count + laneIndex)
       const runIds: string[] = []
       for (let index = 0; index < runsEach; index++) {
-        const key = `${often} ${index}`
-        runIds.push(await submitUntilAnswered(lane, key))
-        for (let kill = 1; kill <= count; kill++) {
+        const [runId, kills] = await submit(lane, `${often} ${index}`, random, count)
+        runIds.push(runId)
+        for (let kill = kills + 1; kill <= count; kill++) {
           await sleep(random() * spanMs)
-          await killSomething(lane, laneIndex, key, random)
+          await killSomething(lane, laneIndex, random)
         }
       }
       for (const runId of runIds) await retryUntilFinished(lane, runId)

@@ -26,6 +26,7 @@ export interface TestWorker {
 
 const entry = fileURLToPath(new URL('./worker-entry.ts', import.meta.url))
 const everyWorker: TestWorker[] = []
+const crashes: string[] = []
 
 /** Starts a worker process and waits until it takes runs. Whatever is left of it is killed after the file's tests. */
 export async function startTestWorker(
@@ -50,6 +51,10 @@ export async function startTestWorker(
     for (const [, pid] of String(chunk).matchAll(/"child":(\d+)/g)) children.push(Number(pid))
   })
   const reports: WorkerReport[] = []
+  let asked = false
+  child.once('exit', (code, signal) => {
+    if (!asked) crashes.push(`a worker ended by itself with ${code ?? signal}:\n${log.slice(-4000)}`)
+  })
   child.on('message', (report: WorkerReport) => reports.push(report))
   const send = (order: WorkerOrder) => child.send(order, () => undefined)
   const ended = () => child.exitCode !== null || child.signalCode !== null
@@ -67,8 +72,12 @@ export async function startTestWorker(
     },
     reached: (moment) => reported(`the worker waits ${moment}`, (report) => 'at' in report && report.at === moment),
     goOn: () => send('go on'),
-    kill: () => killNow(child),
+    async kill() {
+      asked = true
+      await killNow(child)
+    },
     async terminate() {
+      asked = true
       child.kill('SIGTERM')
       if (!ended()) await once(child, 'exit')
       return child.exitCode
@@ -80,8 +89,10 @@ export async function startTestWorker(
 }
 
 afterAll(async () => {
-  for (const { process: child, children } of everyWorker) {
-    await killNow(child)
+  for (const { kill, children } of everyWorker) {
+    await kill()
     for (const pid of children) await until(`child ${pid} is gone`, () => !isAlive(pid), 5000)
   }
+  // Whatever is killed around it, a worker itself goes on.
+  if (crashes.length > 0) throw new Error(crashes.join('\n'))
 })
