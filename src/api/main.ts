@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { type Config, readConfig } from '../config.ts'
 import { connectDatabase } from '../db/client.ts'
-import { migrate } from '../db/migrate.ts'
 import { listenToRuns } from '../db/notifications.ts'
 import { AppError } from '../errors.ts'
+import { migrateAll } from '../jobs/migrate-all.ts'
 import { openQueues } from '../jobs/queues.ts'
 import { startSweeper } from '../jobs/sweep.ts'
 import { createLogger, type Logger } from '../log.ts'
@@ -40,7 +40,7 @@ export async function startApi(config: Config, databaseUrl: string, options: Api
     }
   }
   try {
-    await migrate(databaseUrl)
+    await migrateAll(databaseUrl, config)
     const db = connectDatabase(databaseUrl)
     closers.push(() => db.close())
     const onError = (error: Error) => log.warn({ err: error }, 'queue')

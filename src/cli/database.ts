@@ -1,17 +1,6 @@
 import type { Config } from '../config.ts'
-import { migrate } from '../db/migrate.ts'
 import { startPostgres } from '../embedded/postgres.ts'
-import { migrateQueue } from '../jobs/queues.ts'
-
-/**
- * Brings our tables and, where the queue lives there too, the queue's to this version.
- * @returns the names of our migrations applied now
- */
-export async function migrateAll(url: string, { redisUrl }: Pick<Config, 'redisUrl'>): Promise<string[]> {
-  const applied = await migrate(url)
-  if (redisUrl === null) await migrateQueue(url)
-  return applied
-}
+import { migrateAll } from '../jobs/migrate-all.ts'
 
 /** A database that answers, for the time of a command. */
 export interface DatabaseServer {

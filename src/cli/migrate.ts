@@ -13,7 +13,10 @@ export function addMigrateCommand(program: Command, context: CommandContext): vo
 }
 
 async function run({ config, terminal }: CommandContext, json: JsonOption): Promise<void> {
-  const { migrateAll, openDatabaseServer } = await import('./database.ts')
+  const [{ openDatabaseServer }, { migrateAll }] = await Promise.all([
+    import('./database.ts'),
+    import('../jobs/migrate-all.ts'),
+  ])
   const database = await openDatabaseServer(config)
   try {
     const applied = await migrateAll(database.url, config)

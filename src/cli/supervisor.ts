@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { ownDataFolder } from '../embedded/data-folder.ts'
 import { type EmbeddedPostgres, startPostgres } from '../embedded/postgres.ts'
 import { AppError } from '../errors.ts'
-import { migrateAll } from './database.ts'
+import { migrateAll } from '../jobs/migrate-all.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 
 export interface SupervisorOptions {

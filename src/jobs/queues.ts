@@ -12,7 +12,7 @@ export interface QueueOptions {
   databaseUrl: string
   /** Keeps the keys of several installations on one Redis apart; PostgreSQL needs none. */
   prefix?: string
-  /** Hears of lost connections and the like; the queue goes on by itself. */
+  /** Hears of lost connections and the like, once a second at most; the queue goes on by itself. */
   onError?: (error: Error) => void
 }
 
@@ -62,6 +62,16 @@ function openQueue(device: Device, { redisUrl, databaseUrl, prefix = defaultPref
   return new Queue<Message>(name, { connection: redisConnection(redisUrl), prefix })
 }
 
+/** A store that is gone fails every attempt at it, hundreds a second: one of them says it. */
+function onceASecond(hear: ((error: Error) => void) | undefined): (error: unknown) => void {
+  let heard = Number.NEGATIVE_INFINITY
+  return (error) => {
+    if (performance.now() - heard < 1000) return
+    heard = performance.now()
+    hear?.(error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
 async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
@@ -90,11 +100,12 @@ export async function migrateQueue(databaseUrl: string): Promise<void> {
 /** Opens the sending side of the queues; connections are made when first used. */
 export function openQueues(options: QueueOptions): Queues {
   const queues = new Map<Device, ReturnType<typeof openQueue>>()
+  const tell = onceASecond(options.onError)
   const queueOf = (device: Device) => {
     const known = queues.get(device)
     if (known !== undefined) return known
     const queue = openQueue(device, options)
-    queue.on('error', (error: Error) => options.onError?.(error))
+    queue.on('error', tell)
     queues.set(device, queue)
     return queue
   }
@@ -116,7 +127,7 @@ export function openQueues(options: QueueOptions): Queues {
       try {
         await use(device, `enqueueing run ${runId}`, (queue) => queue.add('run', { runId }, settings))
       } catch (error) {
-        options.onError?.(error instanceof Error ? error : new Error(String(error)))
+        tell(error)
         throw error
       }
     },
@@ -165,7 +176,7 @@ export function consumeQueue(
           connection: redisConnection(options.redisUrl),
           prefix: options.prefix ?? defaultPrefix,
         })
-  const tell = (error: Error) => options.onError?.(error)
+  const tell = onceASecond(options.onError)
   worker.on('error', tell)
   worker.on('failed', (_job: unknown, error: Error) => tell(error))
   return {

@@ -7,6 +7,7 @@ import { listenToRuns } from '../db/notifications.ts'
 import { type NewWorker, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from '../jobs/glossary.ts'
+import { migrateAll } from '../jobs/migrate-all.ts'
 import { consumeQueue, openQueues, type QueueOptions } from '../jobs/queues.ts'
 import { startSweeper } from '../jobs/sweep.ts'
 import { createLogger, type Logger } from '../log.ts'
@@ -62,6 +63,7 @@ export async function startWorker(
     parts.machineId ?? readMachineId(),
     parts.devices ?? offeredDevices(logger),
   ])
+  await migrateAll(databaseUrl, config)
   const db = connectDatabase(databaseUrl, { maxConnections: 4 })
   const queueOptions: QueueOptions = {
     redisUrl: config.redisUrl,
