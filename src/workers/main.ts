@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, readConfig } from '../config.ts'
 import { connectDatabase } from '../db/client.ts'
+import { isConnectionLoss } from '../db/connection-loss.ts'
 import { listenToRuns } from '../db/notifications.ts'
 import { type NewWorker, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError } from '../errors.ts'
@@ -21,8 +23,8 @@ import type { RunStore } from './run-store.ts'
 
 /** How long a run under way may go on after the worker was asked to stop. */
 const finishMs = 8000
-/** After so long an asked worker ends whatever still hangs. */
-const exitMs = 9500
+/** After so long a worker that was asked to stop waits for nothing more. */
+const closeMs = 9300
 
 /** Parts of a worker that may be others than its own: tests kill it between two writes, or bound its child's heap. */
 export interface WorkerParts {
@@ -64,6 +66,7 @@ export async function startWorker(
     parts.devices ?? offeredDevices(logger),
   ])
   await migrateAll(databaseUrl, config)
+  const onUncaught = surviveConnectionLoss(logger)
   const db = connectDatabase(databaseUrl, { maxConnections: 4 })
   const queueOptions: QueueOptions = {
     redisUrl: config.redisUrl,
@@ -107,7 +110,14 @@ export async function startWorker(
     clearTimeout(patience)
     await stopBeating()
     await removeWorker(db, id)
-    await Promise.all([notifications.close(), queues.close(), db.close()])
+  }
+  const close = async () => {
+    const bound = setTimeoutPromise(closeMs, undefined, { ref: false })
+    // A database that is gone must not keep the worker: its run is taken up when its silence shows.
+    await Promise.race([stop(), bound]).catch((error: unknown) => logger.warn({ err: error }, 'stopping'))
+    const closed = Promise.allSettled([notifications.close(), queues.close(), db.close()])
+    await Promise.race([closed, setTimeoutPromise(500, undefined, { ref: false })])
+    process.off('uncaughtException', onUncaught)
     logger.info({ worker: id }, 'worker stopped')
   }
   let stopped: Promise<void> | null = null
@@ -115,7 +125,7 @@ export async function startWorker(
     id,
     devices,
     stop() {
-      stopped ??= stop()
+      stopped ??= close()
       return stopped
     },
   }
@@ -132,6 +142,21 @@ async function offeredDevices(logger: Logger): Promise<readonly Device[]> {
 }
 
 /**
+ * When the last word of a connection arrives together with its first, as from a dying PostgreSQL to a busy process, the
+ * driver has no listener yet and the loss throws out of the event loop. It is a loss like any other: what needed the
+ * connection is told as well, and tries again.
+ */
+function surviveConnectionLoss(logger: Logger): (error: unknown) => void {
+  const onUncaught = (error: unknown) => {
+    if (isConnectionLoss(error)) return logger.warn({ err: error }, 'a connection was lost')
+    logger.fatal({ err: error }, 'unexpected')
+    process.exit(1)
+  }
+  process.on('uncaughtException', onUncaught)
+  return onUncaught
+}
+
+/**
  * Runs a worker until SIGTERM or SIGINT, then ends the process within 10 s; a second signal ends it at once.
  */
 export async function runWorkerProcess(config: Config, databaseUrl: string, parts: WorkerParts = {}): Promise<void> {
@@ -140,12 +165,7 @@ export async function runWorkerProcess(config: Config, databaseUrl: string, part
   const onSignal = () => {
     if (asked) process.exit(1)
     asked = true
-    // A database that is gone must not keep the process: its run is taken up when the worker's silence shows.
-    setTimeout(() => process.exit(1), exitMs).unref()
-    worker.stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    )
+    void worker.stop().then(() => process.exit(0))
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
