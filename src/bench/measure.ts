@@ -25,7 +25,7 @@ export interface MeasureOptions {
 /**
  * Times every trial once a block, in a new random order each block, so that a drift of the machine (heat, a neighbour)
  * falls on all alike. Warm-up goes first, interleaved likewise, until every trial is warm; it may take a quarter of the
- * time allowed. Blocks end early when the time is spent, though not before the third unless three would take three
+ * time allowed. Blocks end early when the time is spent, though not before the fifth unless that would take three
  * times as long as allowed.
  * @returns milliseconds, one list a trial in the order given, all of the same length: the number of blocks
  */

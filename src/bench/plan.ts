@@ -1,5 +1,6 @@
 import type { Phase } from '../jobs/glossary.ts'
 import { type BenchmarkSpec, type BenchmarkTest, testName } from '../jobs/spec.ts'
+import { fewestForInterval } from '../stats/bootstrap.ts'
 
 /** One series to measure of every subject: what is timed, under which name. */
 export interface PlannedTest extends BenchmarkTest {
@@ -14,8 +15,8 @@ export interface PlannedTest extends BenchmarkTest {
  */
 export const tokensPerStep = 512
 
-/** Fewer samples than this make a poor interval; time limits stop early, but not before. */
-export const fewestBlocks = 3
+/** Fewer blocks than this have no interval; time limits stop early, but not before. */
+export const fewestBlocks = fewestForInterval
 
 /** What comes after load and cold: the warm forward of the prompt, then each test of the spec in its order. */
 export function planTests(spec: BenchmarkSpec, promptTokens: number | null): PlannedTest[] {

@@ -14,8 +14,6 @@ export interface WarnedSubject {
 const busyShare = 0.5
 /** Standard deviation / median beyond which samples do not describe one thing. */
 const unsteadyShare = 0.1
-/** Blocks that a bootstrap interval wants at least. */
-const blocksForInterval = 5
 /** Largest share of a trial that one step of the clock may take. */
 const coarseShare = 0.01
 
@@ -64,12 +62,11 @@ export function seriesWarnings(
       advice: 'Raise maxSeconds or take a smaller test.',
     })
   }
-  if (samples.length < blocksForInterval) {
-    const interval = samples.length < fewestBlocks ? 'has no interval' : 'has a rough interval'
+  if (samples.length < fewestBlocks) {
     warnings.push({
       code: 'FEW_BLOCKS',
-      message: `${what}: a median of ${samples.length} blocks ${interval}`,
-      advice: `Measure ${blocksForInterval} blocks or more.`,
+      message: `${what}: a median of ${samples.length} blocks has no interval`,
+      advice: `Measure ${fewestBlocks} blocks or more.`,
     })
   }
   const middle = median(samples)

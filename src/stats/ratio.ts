@@ -12,7 +12,7 @@ import { median } from './quantile.ts'
 export interface Ratio {
   /** median of the candidate / median of the baseline */
   ratio: number
-  /** null where either side has fewer than three samples */
+  /** null where either side has fewer than five samples */
   interval: Interval | null
 }
 

@@ -18,7 +18,7 @@ export interface Summary {
   standardDeviation: number | null
   minimum: number
   maximum: number
-  /** bootstrap interval of the median; null under three samples */
+  /** bootstrap interval of the median; null under five samples */
   interval: Interval | null
 }
 
@@ -35,7 +35,7 @@ export function standardDeviation(values: ArrayLike<number>): number | null {
   return Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / (values.length - 1))
 }
 
-/** Percentile bootstrap interval of the median; null under three samples. */
+/** Percentile bootstrap interval of the median; null under five samples. */
 export function medianInterval(samples: ArrayLike<number>, options: BootstrapOptions = {}): Interval | null {
   if (samples.length < fewestForInterval) return null
   const ranked = rank(samples)

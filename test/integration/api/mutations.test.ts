@@ -123,7 +123,7 @@ describe('what is refused', async () => {
       },
       'VALIDATION_FAILED',
     ],
-    ['more blocks than allowed', { blocks: 1001 }, 'VALIDATION_FAILED'],
+    ['more blocks than allowed', { blocks: 1001 }, 'LIMIT_EXCEEDED'],
     [
       'a label twice',
       {
@@ -139,7 +139,7 @@ describe('what is refused', async () => {
       { labels: Array.from({ length: 33 }, (_, i) => ({ key: `${i}`, value: '' })) },
       'LIMIT_EXCEEDED',
     ],
-    ['a long prompt', { prompt: 'x'.repeat(65_537) }, 'VALIDATION_FAILED'],
+    ['a long prompt', { prompt: 'x'.repeat(65_537) }, 'LIMIT_EXCEEDED'],
   ])('%s', async (_what, more, code) => {
     const answer = await api.request(start, benchmark(more))
     expect(codeOf(answer), JSON.stringify(answer.errors)).toBe(code)

@@ -109,8 +109,8 @@ export async function storeFinishedRun(db: Database, options: FinishedRun = {}):
   const {
     kvHeads = [12, 4],
     decode = [
-      [10, 11, 10, 11],
-      [5, 5, 6, 5],
+      [10, 11, 10, 11, 10, 11],
+      [5, 5, 6, 5, 5, 5],
     ],
     hostname = 'quiet',
     fingerprint = 'f',

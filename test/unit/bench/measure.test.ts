@@ -70,12 +70,12 @@ describe('measureInterleaved', () => {
     expect(samples).toEqual([10, 10, 10, 10])
     expect(runsOf(log)).toHaveLength(2 * (5 + 4))
   })
-  it('ends early when the time is spent, but not before three blocks', async () => {
+  it('ends early when the time is spent, but not before five blocks', async () => {
     const { measure } = simulate([constant(100_000)])
     const [samples] = await measure({ blocks: 50, maxMilliseconds: 200_000 })
-    expect(samples).toHaveLength(3)
+    expect(samples).toHaveLength(5)
   })
-  it('gives up below three blocks when they would take far more than allowed', async () => {
+  it('gives up below five blocks when they would take far more than allowed', async () => {
     const { measure } = simulate([constant(100_000)])
     const [samples] = await measure({ blocks: 50, maxMilliseconds: 50_000 })
     expect(samples).toHaveLength(1)

@@ -38,9 +38,9 @@ describe('summarize', () => {
       interval: null,
     })
   })
-  it('has no interval for two samples and one for three', () => {
-    expect(summarize([1, 2]).interval).toBeNull()
-    expect(summarize([1, 2, 3]).interval).toEqual({ low: 1, high: 3, level: 0.95 })
+  it('has no interval for four samples, whose whole range is below 95 %, and one for five', () => {
+    expect(summarize([1, 2, 3, 4]).interval).toBeNull()
+    expect(summarize([1, 2, 3, 4, 5]).interval).toEqual({ low: 1, high: 5, level: 0.95 })
   })
   it('gives the same interval for the same samples and seed', () => {
     const samples = Array.from({ length: 25 }, (_, index) => ((index * 7919) % 101) / 3)
