@@ -84,7 +84,12 @@ export const benchmarkSpec = z.strictObject({
     })
     .nullable()
     .default(null),
-  tests: z.array(benchmarkTest).max(specLimits.tests).default([]),
+  /** Each once: a series is known by its subject, phase and test. */
+  tests: z
+    .array(benchmarkTest)
+    .max(specLimits.tests)
+    .refine((tests) => new Set(tests.map(testName)).size === tests.length, { error: 'the same test is there twice' })
+    .default([]),
   blocks: z.int().min(1).max(specLimits.blocks).default(10),
   /** Bound on the measuring of each test, in seconds; blocks end early when it is spent. Null: only `blocks` decides. */
   maxSeconds: z.number().positive().max(specLimits.maxSeconds).nullable().default(null),

@@ -43,6 +43,11 @@ describe('a spec', () => {
 
   it.each([
     ['a test that times nothing', { tests: [{ depth: 4 }] }, /tests\.0 is .*: a test needs promptTokens/],
+    [
+      'the same test twice',
+      { tests: [{ promptTokens: 4 }, { promptTokens: 4, depth: 0 }] },
+      /tests is a list of 2: the same test/,
+    ],
     ['a field that nothing knows', { block: 3 }, /Unrecognized key: "block"/],
     ['no subject', { subjects: [] }, /subjects is a list of 0/],
     ['a bare config as something to run', { subjects: [{ source: { config: {} } }] }, /local or synthetic/],
