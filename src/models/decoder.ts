@@ -2,7 +2,7 @@ import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { createGraph, type GraphBuilder } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
-import { concat, equal, lastOf, sizeOf } from '../onnx/ops.ts'
+import { add, concat, expand, lastOf, sizeOf } from '../onnx/ops.ts'
 import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { type Attend, type AttentionStep, attend } from './attention.ts'
@@ -34,7 +34,7 @@ export const inputNames = {
   tokens: 'input_ids', // [B, S] int64
   positions: 'position_ids', // [S] int64
   cachedMask: 'cached_mask', // [1, 1, 1, P]
-  causalMask: 'causal_mask', // [S, S]
+  causalMask: 'causal_mask', // [1, 1, S, S]
 } as const
 export const logitsName = 'logits' // [B, 1 or S, vocabulary]
 
@@ -96,14 +96,18 @@ export function buildDecoder(
   return { model: encodeModel(graph.finish()), slots, attentionOutputs }
 }
 
+/** The two masks are joined once a step; every layer adds the whole. */
 function attentionStep(graph: GraphBuilder): AttentionStep {
   const cachedMask = graph.input(inputNames.cachedMask, 'float32', [1, 1, 1, 'P'])
-  const causalMask = graph.input(inputNames.causalMask, 'float32', ['S', 'S'])
-  const g = graph.at('sizes')
+  const causalMask = graph.input(inputNames.causalMask, 'float32', [1, 1, 'S', 'S'])
+  const g = graph.at('step')
   const batch = sizeOf(g.at('batch'), { name: inputNames.tokens }, 0)
   const tokens = sizeOf(g.at('tokens'), { name: inputNames.tokens }, 1)
   const cached = sizeOf(g.at('cached'), cachedMask, 3)
-  const parts = concat(g, [cached, tokens], 0)
-  const nothingCached = equal(g, cached, g.integers([0]))
-  return { sizes: { batch, tokens, cached, parts, nothingCached }, cachedMask, causalMask }
+  const parts = concat(g.at('parts'), [cached, tokens], 0)
+  const columns = add(g.at('columns'), cached, tokens)
+  const ones = g.integers([1])
+  const everyQuery = expand(g.at('mask'), cachedMask, concat(g.at('mask'), [ones, ones, tokens, cached], 0))
+  const mask = concat(g.at('mask'), [everyQuery, causalMask], -1) // [1, 1, S, P + S]
+  return { sizes: { batch, tokens, parts, columns }, mask }
 }

@@ -72,8 +72,9 @@ const growthStep = 64
  * The runtime copies every output into a fresh array, so a graph that returns its new rows alone copies little; they
  * then go into place here. That happens at the next `feeds` (or at `settle`), so that the first token of a prompt does
  * not wait for it.
+ * @param emptyTensors whether an empty cache feeds tensors without rows; if not, spare rows that the mask hides
  */
-export function createKvCache(slots: readonly CacheSlot[], batch: number): KvCache {
+export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyTensors = true): KvCache {
   const memory = new Map<string, Float32Array>()
   let capacity = 0
   /** rows in their place; what `waiting` holds comes after them */
@@ -133,7 +134,8 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number): KvCac
     feeds() {
       settle()
       // An empty cache feeds no rows at all, whatever is reserved: a prompt pays nothing for spare rows.
-      const rows = placed === 0 ? 0 : capacity
+      if (capacity === 0 && !emptyTensors) grow(growthStep)
+      const rows = placed === 0 && emptyTensors ? 0 : capacity
       const tensors: Record<string, Tensor> = {}
       fed = { bytes: 0, length: placed }
       for (const slot of slots) {

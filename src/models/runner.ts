@@ -2,6 +2,7 @@ import { checkTensors } from '../architecture/check-tensors.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
+import { takesEmptyTensors } from '../onnx/provider-graphs.ts'
 import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
 import { buildDecoder, type Decoder, inputNames, logitsName } from './decoder.ts'
 import { createKvCache, type KvCache, maskedScore } from './kv-cache.ts'
@@ -78,10 +79,10 @@ export async function openDecoder(
 
   return {
     config,
-    createCache: (batch = 1) => createKvCache(decoder.slots, batch),
+    createCache: (batch = 1) => createKvCache(decoder.slots, batch, takesEmptyTensors(provider)),
     async forward(tokens, cache) {
       const count = checkTokens(tokens, cache, config)
-      if (causal.dims[0] !== count) causal = causalMask(count)
+      if (causal.dims[2] !== count) causal = causalMask(count)
       const past = cache.length
       const { tensors, mask } = cache.feeds()
       const results = await session.run(
@@ -138,11 +139,11 @@ function checkTokens(tokens: readonly (readonly number[])[], cache: KvCache, con
   return count
 }
 
-/** [S, S]: 0 where a token may look (itself and earlier), hugely negative where it may not. */
+/** [1, 1, S, S]: 0 where a token may look (itself and earlier), hugely negative where it may not. */
 function causalMask(count: number): Tensor {
   const data = new Float32Array(count * count)
   for (let query = 0; query < count; query++) data.fill(maskedScore, query * count + query + 1, (query + 1) * count)
-  return { type: 'float32', data, dims: [count, count] }
+  return { type: 'float32', data, dims: [1, 1, count, count] }
 }
 
 function integers(values: readonly number[], dims: readonly number[]): Tensor {

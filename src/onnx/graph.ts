@@ -9,14 +9,8 @@ export interface Value {
   readonly name: string
 }
 
-/** A whole number is an INT, a list an INTS; a FLOAT says so, as 1.0 and 1 look alike here; a branch is a GRAPH. */
-export type Attribute = number | readonly number[] | string | { readonly float: number } | Branch
-
-/** One side of an If: nodes that may read any value made before the If, and the names of what they hand out. */
-export interface Branch {
-  readonly nodes: readonly Node[]
-  readonly outputs: readonly string[]
-}
+/** A whole number is an INT, a list an INTS; a FLOAT says so, as 1.0 and 1 look alike here. */
+export type Attribute = number | readonly number[] | string | { readonly float: number }
 
 export interface Node {
   name: string
@@ -84,8 +78,6 @@ export interface GraphBuilder {
     outputs: readonly Label[],
     options?: NodeOptions,
   ): Record<Label, Value>
-  /** Builds one side of an If, whose nodes are not part of the graph around it. */
-  branch(build: (g: GraphBuilder) => readonly Value[]): Branch
   input(name: string, type: ElementType, dims: readonly Dimension[]): Value
   /** Makes a value an output of the graph under `name`. */
   output(name: string, value: Value, type: ElementType, dims: readonly Dimension[]): void
@@ -98,8 +90,6 @@ export interface GraphBuilder {
 }
 
 interface State {
-  /** where nodes go: the graph's own list, or a branch's */
-  nodes: Node[]
   graph: Graph
   options: GraphOptions
   /** how often a node path was asked for: the second MatMul of a path becomes MatMul_1 */
@@ -112,7 +102,6 @@ interface State {
 export function createGraph(options: GraphOptions): GraphBuilder {
   const graph: Graph = { inputs: [], outputs: [], nodes: [], inline: [], external: [] }
   return builderAt('', {
-    nodes: graph.nodes,
     graph,
     options,
     taken: new Map(),
@@ -131,7 +120,7 @@ function builderAt(path: string, state: State): GraphBuilder {
     { domain = '', attributes = {} }: NodeOptions = {},
   ): string {
     const name = uniqueName(`${path}/${operator}`, state.taken)
-    state.nodes.push({
+    graph.nodes.push({
       name,
       operator,
       domain,
@@ -167,11 +156,6 @@ function builderAt(path: string, state: State): GraphBuilder {
     at: (step) => builderAt(`${path}/${step}`, state),
     node: (operator, inputs, options) => ({ name: `${addNode(operator, inputs, ['output'], options)}/output` }),
     nodeWithOutputs,
-    branch: (build) => {
-      const nodes: Node[] = []
-      const outputs = build(builderAt(path, { ...state, nodes })).map((value) => value.name)
-      return { nodes, outputs }
-    },
     input: (name, type, dims) => {
       graph.inputs.push({ name, type, dims })
       return { name }
@@ -204,20 +188,5 @@ function uniqueName(path: string, taken: Map<string, number>): string {
 /** Gives graph outputs the names they were asked for, at their source and wherever they are read. */
 function rename(node: Node, renamed: ReadonlyMap<string, string>): Node {
   const named = (name: string) => renamed.get(name) ?? name
-  const attributes = Object.entries(node.attributes).map(([name, value]): [string, Attribute] => [
-    name,
-    isBranch(value)
-      ? { nodes: value.nodes.map((inner) => rename(inner, renamed)), outputs: value.outputs.map(named) }
-      : value,
-  ])
-  return {
-    ...node,
-    inputs: node.inputs.map(named),
-    outputs: node.outputs.map(named),
-    attributes: Object.fromEntries(attributes),
-  }
-}
-
-export function isBranch(attribute: Attribute): attribute is Branch {
-  return typeof attribute === 'object' && 'nodes' in attribute
+  return { ...node, inputs: node.inputs.map(named), outputs: node.outputs.map(named) }
 }

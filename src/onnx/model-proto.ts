@@ -22,16 +22,15 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf'
 import { AppError } from '../errors.ts'
-import {
-  type Attribute,
-  type Dimension,
-  type ElementType,
-  type ExternalTensor,
-  type Graph,
-  type InlineTensor,
-  isBranch,
-  type Node,
-  type ValueInfo,
+import type {
+  Attribute,
+  Dimension,
+  ElementType,
+  ExternalTensor,
+  Graph,
+  InlineTensor,
+  Node,
+  ValueInfo,
 } from './graph.ts'
 
 /** Version 24 of the standard operators, in version 10 of the file format: what onnxruntime 1.30 reads in full. */
@@ -127,14 +126,6 @@ function encodeAttribute(name: string, value: Attribute): AttributeProto {
   }
   if (typeof value === 'string') {
     return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) })
-  }
-  if (isBranch(value)) {
-    const graph = create(GraphProtoSchema, {
-      name,
-      node: value.nodes.map(encodeNode),
-      output: value.outputs.map((output) => create(ValueInfoProtoSchema, { name: output })),
-    })
-    return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph })
   }
   if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float })
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map((entry) => BigInt(entry)) })

@@ -54,6 +54,11 @@ export function concat(g: GraphBuilder, parts: readonly Value[], axis: number): 
   return g.node('Concat', parts, { attributes: { axis } })
 }
 
+/** Repeats along axes of size one until the tensor has the given sizes. */
+export function expand(g: GraphBuilder, value: Value, sizes: Value): Value {
+  return g.node('Expand', [value, sizes])
+}
+
 /** Cuts along the last axis into the named parts, whose sizes are given in the same order. */
 export function split<const Part extends string>(
   g: GraphBuilder,
@@ -115,26 +120,4 @@ export function relu(g: GraphBuilder, x: Value): Value {
 /** x * sigmoid(x), also called swish. */
 export function silu(g: GraphBuilder, x: Value): Value {
   return multiply(g, x, g.node('Sigmoid', [x]))
-}
-
-/** Whether two vectors of one int64 are equal, as a vector of one bool. */
-export function equal(g: GraphBuilder, a: Value, b: Value): Value {
-  return g.node('Equal', [a, b])
-}
-
-/** Computes one of two branches, each of which hands out a value for every label. */
-export function choose<const Label extends string>(
-  g: GraphBuilder,
-  condition: Value,
-  labels: readonly Label[],
-  yes: (g: GraphBuilder) => Record<Label, Value>,
-  no: (g: GraphBuilder) => Record<Label, Value>,
-): Record<Label, Value> {
-  const branch = (build: typeof yes) =>
-    g.branch((inner) => {
-      const values = build(inner)
-      return labels.map((label) => values[label])
-    })
-  const attributes = { then_branch: branch(yes), else_branch: branch(no) }
-  return g.nodeWithOutputs('If', [condition], labels, { attributes })
 }

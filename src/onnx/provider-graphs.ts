@@ -8,3 +8,11 @@ const withFusedMatMul: readonly ExecutionProvider[] = ['cpu', 'cuda']
 export function graphOptionsFor(provider: ExecutionProvider): GraphOptions {
   return { fusedMatMul: withFusedMatMul.includes(provider) }
 }
+
+/**
+ * Whether a provider computes with tensors of no elements. WebGPU ends the process in a matrix product over an inner size
+ * of 0 (onnxruntime 1.30); of the rest only the CPU has been tried.
+ */
+export function takesEmptyTensors(provider: ExecutionProvider): boolean {
+  return provider === 'cpu'
+}

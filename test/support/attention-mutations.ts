@@ -9,7 +9,7 @@ export const withoutScale: Attend = (g, spec, inputs, step) => attend(g, { ...sp
 
 /** A token sees those after it. */
 export const withoutCausalMask: Attend = (g, spec, inputs, step) =>
-  attend(g, spec, inputs, { ...step, causalMask: g.floats([0]) })
+  attend(g, spec, inputs, { ...step, mask: g.floats([0]) })
 
 /** Query heads go to K/V heads in turn, 0 1 0 1 0 1, where the groups are neighbours, 0 0 0 1 1 1. */
 export const withInterleavedGroups: Attend = (g, spec, inputs, step) => {

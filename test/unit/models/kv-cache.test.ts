@@ -84,6 +84,14 @@ describe('the KV cache', () => {
     expect(tensors['past/key']?.dims).toEqual([1, 2, 64, 3])
   })
 
+  it('feeds hidden spare rows while it is empty, to a provider that takes no empty tensors', () => {
+    const cache = createKvCache(slots, 1, false)
+    const { mask, tensors } = cache.feeds()
+    expect(tensors['past/key']?.dims).toEqual([1, 2, 64, 3])
+    expect([...mask.data].map(Number)).toEqual(Array(64).fill(Math.fround(maskedScore)))
+    expect([cache.length, cache.fedLength, cache.measuredBytes()]).toEqual([0, 0, 0])
+  })
+
   it('forgets rows from a length on, and takes others in their place', () => {
     const cache = createKvCache(slots, 1)
     cache.append(step(1, 0, 10), 10)
