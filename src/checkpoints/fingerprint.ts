@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { openRegular } from './regular-file.ts'
 import type { StoredTensor } from './safetensors.ts'
 
 const sampleBytes = 4096
@@ -22,7 +22,7 @@ export async function fingerprint(config: Uint8Array, files: readonly Fingerprin
   const sample = Buffer.alloc(sampleBytes)
   for (const file of files) {
     hash.update(file.header)
-    const handle = await open(file.path, 'r')
+    const { handle } = await openRegular(file.path)
     try {
       for (const tensor of file.tensors) {
         const last = tensor.offset + Math.max(0, tensor.length - sampleBytes)

@@ -5,10 +5,14 @@ import type { Checkpoint, TensorEntry, UnreadTensor } from './checkpoint.ts'
 import { isWeightDtype } from './dtypes.ts'
 import { type FingerprintFile, fingerprint } from './fingerprint.ts'
 import { quote } from './quote.ts'
+import { readSmallFile } from './regular-file.ts'
 import { readHeader } from './safetensors.ts'
-import { fileInside, findWeightFiles, indexName, readSmallFile } from './shards.ts'
+import { fileInside, findWeightFiles, indexName } from './shards.ts'
 
 const maxTensors = 1_000_000
+
+/** The configs of the hub's models take a few kilobytes; this one is parsed without the bounds that headers have. */
+export const maxConfigBytes = 1_000_000
 
 /** Key of a safetensors header's metadata that marks weights drawn from a seed; its value is `true`. */
 export const syntheticKey = 'kvscope.synthetic'
@@ -65,7 +69,7 @@ async function readConfigJson(folder: string): Promise<{ config: Record<string, 
   if (path === null) {
     throw new AppError('CHECKPOINT_INVALID', `${folder} has no config.json`, 'Name the folder that holds config.json.')
   }
-  const bytes = await readSmallFile(path)
+  const bytes = await readSmallFile(path, maxConfigBytes)
   let config: unknown
   try {
     config = JSON.parse(bytes.toString('utf8'))

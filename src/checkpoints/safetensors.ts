@@ -1,11 +1,11 @@
-import { open } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { bitsOf } from './dtypes.ts'
 import { parseHeaderJson } from './header-json.ts'
 import { quote } from './quote.ts'
+import { openRegular } from './regular-file.ts'
 
 /** The format's own limit on a header (safetensors/src/tensor.rs, MAX_HEADER_SIZE). */
-export const maxHeaderBytes = 100_000_000
+const maxHeaderBytes = 100_000_000
 
 /** A tensor as a header states it; its dtype may be one that the engine does not read. */
 export interface StoredTensor {
@@ -36,11 +36,9 @@ function invalid(file: string, message: string): never {
  * @throws AppError CHECKPOINT_INVALID naming the file, the tensor and the value that does not fit
  */
 export async function readHeader(file: string): Promise<SafetensorsHeader> {
-  const handle = await open(file, 'r')
+  const { handle, size } = await openRegular(file)
   try {
-    const status = await handle.stat()
-    if (!status.isFile()) invalid(file, 'is not a regular file')
-    if (status.size < 8) invalid(file, `is ${status.size} bytes long, and a header's length alone takes 8`)
+    if (size < 8) invalid(file, `is ${size} bytes long, and a header's length alone takes 8`)
 
     const prefix = Buffer.alloc(8)
     await handle.read(prefix, 0, 8, 0)
@@ -49,8 +47,8 @@ export async function readHeader(file: string): Promise<SafetensorsHeader> {
       invalid(file, `the header says it is ${length} bytes long, and the format allows ${maxHeaderBytes}`)
     }
     const start = 8 + Number(length)
-    if (start > status.size) {
-      invalid(file, `the header says it is ${length} bytes long, and the file has ${status.size - 8} after its first 8`)
+    if (start > size) {
+      invalid(file, `the header says it is ${length} bytes long, and the file has ${size - 8} after its first 8`)
     }
 
     const bytes = Buffer.alloc(start)
@@ -58,7 +56,7 @@ export async function readHeader(file: string): Promise<SafetensorsHeader> {
     if (bytesRead !== start) invalid(file, `ended after ${bytesRead} of ${start} bytes of its header`)
     const { __metadata__: metadata = {}, ...entries } = parseHeaderJson(bytes.subarray(8), file)
     const tensors = Object.entries(entries).map(([name, entry]) => readEntry(name, entry, start, file))
-    checkLayout(tensors, start, status.size, file)
+    checkLayout(tensors, start, size, file)
     return { tensors, metadata: readMetadata(metadata, file), bytes }
   } finally {
     await handle.close()
