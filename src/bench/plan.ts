@@ -18,11 +18,19 @@ export const tokensPerStep = 512
 /** Fewer blocks than this have no interval; time limits stop early, but not before. */
 export const fewestBlocks = fewestForInterval
 
-/** What comes after load and cold: the warm forward of the prompt, then each test of the spec in its order. */
+/**
+ * What comes after load and cold: the warm forward of the prompt, then each test of the spec in its order.
+ * @param promptTokens of the longest prompt among the subjects, whose tokenizers may differ; null: there is none
+ */
 export function planTests(spec: BenchmarkSpec, promptTokens: number | null): PlannedTest[] {
   const forward: PlannedTest[] =
     promptTokens === null ? [] : [{ phase: 'FORWARD', test: '', promptTokens, generatedTokens: 0, depth: 0, batch: 1 }]
   return [...forward, ...spec.tests.map((test) => ({ ...test, phase: phaseOf(test), test: testName(test) }))]
+}
+
+/** A test as one subject does it: its warm forward has as many tokens as its own tokenizer makes of the prompt. */
+export function testOfSubject(test: PlannedTest, prompt: readonly number[] | null): PlannedTest {
+  return test.phase === 'FORWARD' && prompt !== null ? { ...test, promptTokens: prompt.length } : test
 }
 
 function phaseOf(test: BenchmarkTest): Phase {
@@ -37,7 +45,7 @@ export function positionsOf(test: BenchmarkTest): number {
 
 /** `decode tg8 @ d512`, `warm forward of the prompt`: how messages and warnings name a test. */
 export function describeTest(test: PlannedTest): string {
-  if (test.phase === 'FORWARD') return `warm forward of the prompt's ${test.promptTokens} tokens`
+  if (test.phase === 'FORWARD') return 'warm forward of the prompt'
   return `${test.phase.toLowerCase()} ${test.test}`
 }
 

@@ -9,7 +9,7 @@ import { loadSubjects } from './load-subjects.ts'
 import { type MeasureOptions, measureInterleaved } from './measure.ts'
 import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
-import { describeTest, expectedCost, type PlannedTest, planTests } from './plan.ts'
+import { describeTest, expectedCost, type PlannedTest, planTests, testOfSubject } from './plan.ts'
 import { progressOf } from './progress.ts'
 import type { BenchmarkOutcome, BenchSink, MeasuredSeries } from './result.ts'
 import { planSubject } from './subject-config.ts'
@@ -47,7 +47,7 @@ export async function runBenchmark(
   try {
     await loadSubjects(subjects, { cores: environment.cores, random, loaded, store, report: progress.share(0.2, 0.3) })
     const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
-    const tests = planTests(spec, subjects[0]?.prompt?.length ?? null)
+    const tests = planTests(spec, longestPrompt(subjects))
     const costs = tests.map((test) => expectedCost(test, spec.blocks))
     const total = costs.reduce((sum, cost) => sum + cost, 0)
     let done = 0
@@ -64,6 +64,11 @@ export async function runBenchmark(
   return { environment: finishEnvironment(environment), warnings, keyFigure: keyFigureOf(series) }
 }
 
+function longestPrompt(subjects: readonly PreparedSubject[]): number | null {
+  const lengths = subjects.flatMap(({ prompt }) => (prompt === null ? [] : [prompt.length]))
+  return lengths.length === 0 ? null : Math.max(...lengths)
+}
+
 interface MeasureContext extends Pick<MeasureOptions, 'random'> {
   report(fraction: number, message: string): void
 }
@@ -76,9 +81,10 @@ async function measureTest(
   { random, report }: MeasureContext,
 ): Promise<MeasuredSeries[]> {
   const name = describeTest(test)
-  const trials = models.map((model, index) =>
-    testTrial(model, test, spec.seed, test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null),
-  )
+  const trials = models.map((model, index) => {
+    const prompt = test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null
+    return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
+  })
   for (const [index, trial] of trials.entries()) {
     if (test.depth > 0) report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
     await trial.fill()
@@ -94,12 +100,12 @@ async function measureTest(
   return trials.map((trial, subjectIndex) => {
     const own = samples[subjectIndex] ?? []
     const bytes = trial.observed()
-    const prompt = test.phase === 'FORWARD' ? subjects[subjectIndex]?.prompt?.length : undefined
+    const { promptTokens } = testOfSubject(test, subjects[subjectIndex]?.prompt ?? null)
     return {
       subjectIndex,
       phase: test.phase,
       test: test.test,
-      promptTokens: prompt ?? test.promptTokens,
+      promptTokens,
       generatedTokens: test.generatedTokens,
       depth: test.depth,
       batch: test.batch,

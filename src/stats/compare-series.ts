@@ -36,16 +36,14 @@ export function compareSeries<S extends ComparableSeries>(
       const side = before === null ? 'baseline' : 'candidate'
       return { ...pair, ...notComparable([`the ${side} has no such series: its tests or subjects differ`]) }
     }
-    const reasons = differences(before, after)
-    if (reasons.length > 0 && !options.force) return { ...pair, ...notComparable(reasons) }
-    const compared = compareOne(before, after, options)
-    return { ...pair, ...compared, reasons: [...reasons, ...compared.reasons] }
+    return { ...pair, ...compareUnless(differences(before, after), before, after, options) }
   })
 }
 
 /**
  * Every other subject of one run against the subject named: they differ on purpose and were timed in the same blocks,
- * so samples are paired and only a lacking partner is a reason.
+ * so samples are paired. A lacking partner is a reason, and so are prompts of different lengths: two tokenizers make
+ * different work of one text.
  */
 export function compareSubjects<S extends ComparableSeries>(
   series: readonly S[],
@@ -59,13 +57,25 @@ export function compareSubjects<S extends ComparableSeries>(
         (one) => one.subjectName === baselineSubject && one.phase === candidate.phase && one.test === candidate.test,
       )
       const row = { baseline: baseline ?? null, candidate, phase: candidate.phase, test: candidate.test }
-      return baseline === undefined
-        ? { ...row, ...notComparable([`"${baselineSubject}" has no such series`]) }
-        : { ...row, ...compareOne(baseline, candidate, options) }
+      if (baseline === undefined) return { ...row, ...notComparable([`"${baselineSubject}" has no such series`]) }
+      const reasons = difference('prompt length', baseline.promptTokens, candidate.promptTokens)
+      return { ...row, ...compareUnless(reasons, baseline, candidate, options) }
     })
 }
 
 type Compared = Pick<ComparisonRow<ComparableSeries>, 'ratio' | 'interval' | 'verdict' | 'reasons'>
+
+/** Compares two series unless there are reasons not to; forced, it does so all the same and keeps them. */
+function compareUnless(
+  reasons: string[],
+  baseline: ComparableSeries,
+  candidate: ComparableSeries,
+  options: CompareOptions,
+): Compared {
+  if (reasons.length > 0 && !options.force) return notComparable(reasons)
+  const compared = compareOne(baseline, candidate, options)
+  return { ...compared, reasons: [...reasons, ...compared.reasons] }
+}
 
 function compareOne(baseline: ComparableSeries, candidate: ComparableSeries, options: CompareOptions): Compared {
   const { metric = 'TIME', margin = defaultMargin } = options
@@ -101,10 +111,7 @@ function tooFewSamples(baseline: ComparableSeries, candidate: ComparableSeries):
 
 function differences(baseline: ComparableSeries, candidate: ComparableSeries): string[] {
   const reasons: string[] = []
-  const compare = (what: string, before: string | number | null, after: string | number | null) => {
-    if (before !== after)
-      reasons.push(`${what} differs: ${before ?? 'default'} in the baseline, ${after ?? 'default'} here`)
-  }
+  const compare = (...compared: Parameters<typeof difference>) => reasons.push(...difference(...compared))
   compare('subject', baseline.subjectName, candidate.subjectName)
   if (baseline.subjectName === candidate.subjectName && baseline.fingerprint !== candidate.fingerprint) {
     reasons.push(`subject differs: ${baseline.subjectName} has other weights (fingerprint) in the baseline`)
@@ -116,6 +123,10 @@ function differences(baseline: ComparableSeries, candidate: ComparableSeries): s
   compare('device', baseline.device, candidate.device)
   compare('threads', baseline.threads, candidate.threads)
   return reasons
+}
+
+function difference(what: string, before: string | number | null, after: string | number | null): string[] {
+  return before === after ? [] : [`${what} differs: ${before ?? 'default'} in the baseline, ${after ?? 'default'} here`]
 }
 
 function inconclusive(ratio: number | null, reason: string): Compared {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BenchSink, MeasuredSeries, OpenedSubject } from '../../../src/bench/result.ts'
 import { runBenchmark } from '../../../src/bench/run-benchmark.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 
 const overrides = { n_layer: 2, n_embd: 64, n_head: 4 }
 const source = { synthetic: { preset: 'gpt2', seed: 1, overrides } }
@@ -87,6 +88,20 @@ describe('runBenchmark', () => {
     expect(progress.map(([, message]) => message).join('\n')).toMatch(
       /^decode tg4 @ d20: filling the K\/V cache of gpt2$/m,
     )
+  })
+
+  it("times the warm forward on each subject's own tokens, whatever the first one's tokenizer makes of the prompt", async () => {
+    const bytewise = await writeTinyCheckpoint(join(dataDir, 'bytewise'))
+    const { series } = await run(
+      { subjects: [{ source }, { source: { local: { path: bytewise } } }], prompt, blocks: 1 },
+      [dataDir],
+    )
+    const lengths = series
+      .filter(({ phase }) => phase === 'COLD' || phase === 'FORWARD')
+      .map(({ phase, subjectIndex, promptTokens }) => `${phase} ${subjectIndex}: ${promptTokens}`)
+    expect(lengths.sort()).toEqual(['COLD 0: 9', 'COLD 1: 43', 'FORWARD 0: 9', 'FORWARD 1: 43'])
+    const forward = series.find(({ phase, subjectIndex }) => phase === 'FORWARD' && subjectIndex === 1)
+    expect(forward?.kvCacheBytes).toBe(2 * 2 * 32 * 4 * 43)
   })
 
   it('refuses a test beyond the context before it writes or loads a weight', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeTest, expectedCost, planTests, stepsOf } from '../../../src/bench/plan.ts'
+import { describeTest, expectedCost, planTests, stepsOf, testOfSubject } from '../../../src/bench/plan.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
 
 const spec = benchmarkSpec.parse({
@@ -27,11 +27,21 @@ describe('planTests', () => {
   })
   it('names tests in words a reader knows', () => {
     expect(planTests(spec, 9).map(describeTest)).toEqual([
-      "warm forward of the prompt's 9 tokens",
+      'warm forward of the prompt',
       'prefill pp512',
       'decode tg8 @ d512',
       'combined pp16+tg4 x2',
     ])
+  })
+})
+
+describe('testOfSubject', () => {
+  it("takes the forward's length from the subject's own tokens, and every other test as it is", () => {
+    const [forward, prefill] = planTests(spec, 9)
+    if (!forward || !prefill) throw new Error('a forward and a prefill were planned')
+    const tokens = new Array<number>(40).fill(1)
+    expect(testOfSubject(forward, tokens)).toEqual({ ...forward, promptTokens: 40 })
+    expect(testOfSubject(prefill, tokens)).toBe(prefill)
   })
 })
 

@@ -102,6 +102,22 @@ describe('compareSubjects', () => {
     expect(decode).toMatchObject({ ratio: 0.5, verdict: 'FASTER', reasons: [] })
     expect(prefill).toMatchObject({ baseline: null, verdict: 'NOT_COMPARABLE' })
   })
+  it('does not compare forwards of prompts that two tokenizers cut into different numbers of tokens', () => {
+    const forward = { phase: 'FORWARD', test: '' } as const
+    const forwards = [
+      series({ ...forward, promptTokens: 9 }),
+      series({ ...forward, subjectName: 'llama', promptTokens: 11, samples: fast }),
+    ]
+    expect(onlyRow(compareSubjects(forwards, 'gpt2-medium'))).toMatchObject({
+      verdict: 'NOT_COMPARABLE',
+      ratio: null,
+      reasons: ['prompt length differs: 9 in the baseline, 11 here'],
+    })
+    expect(onlyRow(compareSubjects(forwards, 'gpt2-medium', { force: true }))).toMatchObject({
+      verdict: 'FASTER',
+      reasons: ['prompt length differs: 9 in the baseline, 11 here'],
+    })
+  })
   it('pairs the blocks: shared noise does not hide a difference of two per cent', () => {
     const weather = [100, 160, 120, 190, 140, 110, 150]
     const [row] = compareSubjects(
