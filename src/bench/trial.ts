@@ -1,5 +1,5 @@
 import { kvCacheBytes } from '../architecture/kv-bytes.ts'
-import type { KvCache } from '../models/kv-cache.ts'
+import { grownCapacity, type KvCache } from '../models/kv-cache.ts'
 import type { RunnableModel } from '../models/runner.ts'
 import type { Trial } from './measure.ts'
 import { peakResidentBytes, restartPeak } from './memory.ts'
@@ -26,6 +26,11 @@ export interface TestTrial extends Trial {
  * A trial of a prompt ends when its last logits are there (time to first token). Its rows go into place when the next
  * step needs them, so for a decode the copying is timed where it happens: each step puts the rows of the one before in
  * place, and the trial ends when those of its last step are.
+ *
+ * A step computes over spare rows of the cache too, so every trial begins with the memory that a sequence of that depth
+ * would have, whatever the trial before it grew to. A prompt's cache grows chunk by chunk inside the trial, as it does
+ * for everyone who feeds it. A decode begins with room for its tokens, but for no more than one growth of the cache
+ * gives: growing, which falls on one token in 64 or more, is then never timed more often than a long decode pays for it.
  * @param prompt tokens of the forward phase; null: seeded tokens of the test's size
  */
 export function testTrial(
@@ -38,7 +43,7 @@ export function testTrial(
   const length = positionsOf(test)
   const tokens = prompt === null ? seededTokens(seed, model.config.vocabularySize, batch, length) : [[...prompt]]
   const cache = model.createCache(batch)
-  cache.reserve(length)
+  const rowsAtStart = promptTokens > 0 ? depth : Math.min(length, grownCapacity(depth, depth + 1))
   const timed = sliceSteps(tokens, depth, [...stepsOf(promptTokens), ...new Array<number>(generatedTokens).fill(1)])
   let peakMemory = 0
 
@@ -46,7 +51,8 @@ export function testTrial(
     fill: () => forwardAll(model, cache, sliceSteps(tokens, 0, stepsOf(depth))),
     prepare() {
       cache.truncate(depth)
-      cache.settle()
+      cache.trim(rowsAtStart)
+      cache.reserve(rowsAtStart)
       restartPeak()
     },
     async run() {

@@ -49,6 +49,8 @@ export interface KvCache {
   settle(): void
   /** Forgets all rows from `length` on; memory is kept. */
   truncate(length: number): void
+  /** Gives back the memory of spare rows beyond that many in all, so that later steps do not compute over them. */
+  trim(rows: number): void
   /** Filled rows at the last `feeds`: the depth that `measuredBytes` speaks of. */
   readonly fedLength: number
   /**
@@ -65,6 +67,14 @@ export interface KvCache {
 export const maskedScore = -1e30
 
 const growthStep = 64
+
+/**
+ * The rows that a cache of `capacity` rows grows to when `needed` do not fit: an eighth more each time, so that copying
+ * stays linear in the length and the spare rows that steps mask stay few.
+ */
+export function grownCapacity(capacity: number, needed: number): number {
+  return roundUp(Math.max(needed, capacity * (1 + 1 / 8)))
+}
 
 /**
  * A cache whose rows live in JavaScript arrays, head-major, which the runtime reads in place.
@@ -106,8 +116,7 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyT
     if (!waiting) return
     const { outputs, tokens } = waiting
     waiting = null
-    // An eighth more each time: copying stays linear in the length, and the spare rows that steps mask stay few.
-    if (placed + tokens > capacity) grow(roundUp(Math.max(placed + tokens, capacity * (1 + 1 / 8))))
+    if (placed + tokens > capacity) grow(grownCapacity(capacity, placed + tokens))
     for (const slot of slots) {
       const rows = outputs[slot.output]
       if (rows?.type !== 'float32') throw new AppError('INTERNAL', `a step returned no float32 rows ${slot.output}`)
@@ -155,6 +164,11 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyT
     truncate(length) {
       settle()
       placed = Math.min(placed, length)
+    },
+    trim(rows) {
+      settle()
+      const kept = roundUp(Math.max(rows, placed))
+      if (kept < capacity) grow(kept)
     },
     measuredBytes: () => fed.bytes,
     allocatedBytes() {

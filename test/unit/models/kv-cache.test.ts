@@ -49,6 +49,23 @@ describe('the KV cache', () => {
     }
   })
 
+  it('gives back spare memory when trimmed, never a filled row, and grows again', () => {
+    const cache = createKvCache(slots, 2)
+    cache.append(step(2, 0, 100), 100)
+    cache.reserve(400)
+    cache.trim(10)
+    expect(cache.capacity).toBe(128)
+    expect(cache.feeds().mask.dims).toEqual([1, 1, 1, 128])
+    expect(filled(cache, 3)).toEqual(Array.from({ length: 100 }, (_, row) => 3000 + row))
+    cache.trim(300)
+    expect(cache.capacity).toBe(128)
+    cache.append(step(2, 100, 60), 60)
+    expect(filled(cache, 3)).toEqual(Array.from({ length: 160 }, (_, row) => 3000 + row))
+    cache.truncate(0)
+    cache.trim(0)
+    expect(cache.allocatedBytes()).toBe(0)
+  })
+
   it('grows in steps of 64 rows, and only when it has to', () => {
     const cache = createKvCache(slots, 1)
     const capacities: number[] = []

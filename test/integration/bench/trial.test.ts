@@ -1,0 +1,75 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PlannedTest } from '../../../src/bench/plan.ts'
+import { testTrial } from '../../../src/bench/trial.ts'
+import { loadModel, type RunnableModel } from '../../../src/models/runner.ts'
+import { openSynthetic } from '../../../src/models/synthetic.ts'
+
+let dataDir: string
+let model: RunnableModel
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'kvscope-trial-'))
+  const overrides = { n_layer: 1, n_embd: 32, n_head: 4, vocab_size: 101, n_positions: 2048 }
+  const { checkpoint, config } = await openSynthetic({ preset: 'gpt2', seed: 1, overrides }, dataDir)
+  model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1 })
+})
+afterAll(async () => {
+  await model.close()
+  await rm(dataDir, { recursive: true })
+})
+
+/** The model with caches that note how many rows, filled or spare, each step was fed. */
+function noting(rows: number[]): RunnableModel {
+  return {
+    ...model,
+    createCache(batch) {
+      const cache = model.createCache(batch)
+      const feeds = cache.feeds.bind(cache)
+      cache.feeds = () => {
+        const fed = feeds()
+        rows.push(fed.mask.dims[3] ?? Number.NaN)
+        return fed
+      }
+      return cache
+    },
+  }
+}
+
+/** Rows fed in each step of the first, second and third trial. */
+async function rowsFed(sizes: Partial<PlannedTest>): Promise<number[][]> {
+  const rows: number[] = []
+  const test = { phase: 'DECODE', test: '', promptTokens: 0, generatedTokens: 0, depth: 0, batch: 1, ...sizes } as const
+  const trial = testTrial(noting(rows), test, 1, null)
+  await trial.fill()
+  const trials: number[][] = []
+  for (let run = 0; run < 3; run += 1) {
+    trial.prepare()
+    rows.length = 0
+    await trial.run()
+    trials.push([...rows])
+    trial.inspect()
+  }
+  return trials
+}
+const times = (count: number, rows: number) => new Array<number>(count).fill(rows)
+const inEveryTrial = (rows: number[]) => [rows, rows, rows]
+
+describe('the rows that the steps of a trial compute over', () => {
+  it('are those of the chunks before for a prompt in chunks, in the first trial and in later ones', async () => {
+    expect(await rowsFed({ promptTokens: 1100 })).toEqual(inEveryTrial([0, 512, 1024]))
+  })
+  it('are those of the depth for a prompt at a depth', async () => {
+    expect(await rowsFed({ promptTokens: 100, depth: 512 })).toEqual(inEveryTrial([512]))
+  })
+  it('leave room for a short decode, so that no growth is timed', async () => {
+    expect(await rowsFed({ generatedTokens: 8, depth: 512 })).toEqual(inEveryTrial(times(8, 576)))
+  })
+  it('grow in a long decode as they do for any sequence', async () => {
+    expect(await rowsFed({ generatedTokens: 130 })).toEqual(inEveryTrial([0, ...times(64, 64), ...times(64, 128), 192]))
+  })
+  it('grow behind the prompt where tokens are generated after it', async () => {
+    expect(await rowsFed({ promptTokens: 64, generatedTokens: 3 })).toEqual(inEveryTrial([0, 64, 128, 128]))
+  })
+})
