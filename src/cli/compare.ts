@@ -82,7 +82,11 @@ function comparisonText(comparison: Comparison, style: Style): string {
     { head: style.bold, width: 80 },
   )
   const why = [...new Set(rows.flatMap((row) => row.reasons))].flatMap((reason) => wrap(`· ${reason}`, 80))
+  const synthetic = rows.some(({ baseline, candidate }) => [baseline, candidate].some((one) => one?.subject.synthetic))
   return [
+    ...(synthetic
+      ? [style.warn('SYNTHETIC WEIGHTS: drawn from a seed; the speed is real, the text would not be')]
+      : []),
     ...reasons,
     table,
     ...why,

@@ -7,6 +7,8 @@ import { configVariables } from '../../../src/config.ts'
 interface Service {
   image: string
   user?: string
+  hostname?: string
+  restart?: string
   command?: string[]
   build?: { context: string; target: string }
   environment?: Record<string, string>
@@ -85,6 +87,17 @@ describe('docker-compose.yml', () => {
         name,
       ).toBe(true)
     }
+  })
+
+  it('gives every worker of the machine one host name, so that its runs compare', () => {
+    const workers = ours.filter(([, service]) => service.command?.[0] === 'worker')
+    expect(workers.length).toBe(2)
+    for (const [, service] of workers) expect(service.hostname).toBe('${KVSCOPE_HOSTNAME:-kvscope}')
+  })
+
+  it('has a healthcheck for everything that stays up', () => {
+    for (const [name, service] of services)
+      if (service.restart !== 'no') expect(service.healthcheck, name).toBeDefined()
   })
 
   it('starts the CUDA worker in the profile gpu only', () => {
