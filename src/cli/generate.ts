@@ -7,6 +7,7 @@ interface Options {
   prompt: string
   tokens: number
   threads?: number
+  ignoreEos?: true
   json?: JsonOption
 }
 
@@ -17,12 +18,13 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
     .description('continue a prompt greedily, streamed to stdout')
     .requiredOption('--model <DIR>', "a checkpoint's folder, or a preset's name for synthetic weights")
     .requiredOption('--prompt <TEXT>', 'text to continue')
-    .option('-n, --tokens <N>', 'tokens to generate', wholeNumber(1), 64)
+    .option('-n, --tokens <N>', 'tokens to generate at most', wholeNumber(1), 64)
     .option(
       '-t, --threads <N>',
       'threads inside one operator (default: one for each physical core)',
       wholeNumber(1, 256),
     )
+    .option('--ignore-eos', 'go on past the end of the text, for a fixed number of tokens')
     .addHelpText(
       'after',
       examples(
@@ -35,24 +37,33 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
 }
 
 async function generate(options: Options, { config, terminal, signal }: CommandContext): Promise<void> {
-  const [{ openSubject }, { runnableSource }, { loadModel }, { loadTokenizer }, { generateGreedy }, { streamText }] =
-    await Promise.all([
-      import('../bench/open-subject.ts'),
-      import('./source.ts'),
-      import('../models/runner.ts'),
-      import('../models/tokenizer.ts'),
-      import('../models/generate.ts'),
-      import('../models/text-stream.ts'),
-    ])
+  const [
+    { openSubject },
+    { runnableSource },
+    { loadModel },
+    { loadTokenizer },
+    { readStopIds },
+    { generateGreedy },
+    { streamText },
+  ] = await Promise.all([
+    import('../bench/open-subject.ts'),
+    import('./source.ts'),
+    import('../models/runner.ts'),
+    import('../models/tokenizer.ts'),
+    import('../models/stop-ids.ts'),
+    import('../models/generate.ts'),
+    import('../models/text-stream.ts'),
+  ])
   const { source, roots } = await runnableSource(options.model)
-  if ('synthetic' in source) terminal.note('SYNTHETIC WEIGHTS: drawn from a seed; the text means nothing.')
   const subject = { source, name: null, convert: null, device: 'CPU', threads: null } as const
   const opened = await openSubject(subject, { dataDir: config.dataDir, modelRoots: roots }, (fraction) =>
     terminal.progress(fraction, 'writing synthetic weights'),
   )
   terminal.endProgress()
+  if (opened.checkpoint.synthetic) terminal.note('SYNTHETIC WEIGHTS: drawn from a seed; the text means nothing.')
   signal.throwIfAborted()
   const tokenizer = await loadTokenizer(opened.checkpoint, opened.config)
+  const stopIds = options.ignoreEos ? new Set<number>() : await readStopIds(opened.checkpoint)
   const model = await loadModel(opened.checkpoint, opened.config, { provider: 'cpu', threads: options.threads ?? null })
   try {
     const prompt = tokenizer.encode(options.prompt)
@@ -65,7 +76,7 @@ async function generate(options: Options, { config, terminal, signal }: CommandC
       if (!silent) terminal.write(piece)
     }
     if (!silent) terminal.write(options.prompt)
-    for await (const token of generateGreedy(model, prompt, options.tokens)) {
+    for await (const token of generateGreedy(model, prompt, options.tokens, stopIds)) {
       tokens.push(token)
       show(stream.push(token))
       // The runtime blocks the event loop: Ctrl-C is heard here.

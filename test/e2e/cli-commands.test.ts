@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { syntheticKey } from '../../src/checkpoints/open.ts'
 import { processesOf, runCommand } from '../support/command-line.ts'
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
 
@@ -10,6 +11,8 @@ vi.setConfig({ testTimeout: 240_000 })
 const folder = mkdtempSync(join(tmpdir(), 'kvscope-cli-'))
 const dataDir = join(folder, 'data')
 const run = (...args: string[]) => runCommand(args, dataDir)
+const generateFox = (checkpoint: string, ...more: string[]) =>
+  run('generate', '--model', checkpoint, '--prompt', 'fox', '-n', '6', '--json', ...more)
 let model: string
 
 beforeAll(async () => {
@@ -64,6 +67,23 @@ describe('commands that need no service', () => {
     expect(promptTokens).toEqual([...Buffer.from('The quick')])
     expect(tokens).toHaveLength(12)
     expect(JSON.parse((await run(...args, '--json')).stdout).tokens).toEqual(tokens)
+  })
+
+  it('ends a text where its checkpoint does, unless it is told to go on', async () => {
+    const whole = JSON.parse((await generateFox(model)).stdout)
+    const ending = await writeTinyCheckpoint(join(folder, 'ending'))
+    const [, , stop] = whole.tokens
+    writeFileSync(join(ending, 'generation_config.json'), JSON.stringify({ eos_token_id: [255, stop] }))
+    const ended = JSON.parse((await generateFox(ending)).stdout)
+    expect(ended.tokens).toEqual(whole.tokens.slice(0, whole.tokens.indexOf(stop)))
+    expect(JSON.parse((await generateFox(ending, '--ignore-eos')).stdout).tokens).toEqual(whole.tokens)
+  })
+
+  it('says of synthetic weights what they are, also of those in a folder', async () => {
+    const synthetic = await writeTinyCheckpoint(join(folder, 'synthetic'), 128, { [syntheticKey]: 'true' })
+    const notice = 'SYNTHETIC WEIGHTS: drawn from a seed; the text means nothing.'
+    expect((await generateFox(synthetic)).stderr).toContain(notice)
+    expect((await generateFox(model)).stderr).not.toContain(notice)
   })
 })
 

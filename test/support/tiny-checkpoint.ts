@@ -14,9 +14,14 @@ function byteAlphabet(): string[] {
 /**
  * Writes a whole GPT-2 checkpoint of a few thousand weights, with a byte-level tokenizer of one token a byte: what a test
  * needs where `../shared` is not there.
+ * @param metadata what the header of the weights says of them
  * @returns the folder
  */
-export async function writeTinyCheckpoint(folder: string, contextLength = 128): Promise<string> {
+export async function writeTinyCheckpoint(
+  folder: string,
+  contextLength = 128,
+  metadata: Record<string, string> = {},
+): Promise<string> {
   mkdirSync(folder, { recursive: true })
   const raw = {
     model_type: 'gpt2',
@@ -58,6 +63,6 @@ export async function writeTinyCheckpoint(folder: string, contextLength = 128): 
       }
     },
   }))
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors, {})
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors, metadata)
   return folder
 }
