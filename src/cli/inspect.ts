@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
+import type { TensorFault } from '../architecture/check-tensors.ts'
 import type { ModelFacts } from '../architecture/model-facts.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { quote } from '../checkpoints/quote.ts'
 import { sharingStrip } from '../render/sharing.ts'
 import type { Style } from '../render/style.ts'
 import { tableToText, wrap } from '../render/table.ts'
@@ -26,26 +28,53 @@ interface TensorSummary {
 }
 
 async function inspect(model: string, options: { json?: JsonOption }, { terminal }: CommandContext): Promise<void> {
-  const [{ describeSource }, { openCheckpoint }, { anySource }] = await Promise.all([
+  const [{ readSource }, { describeModel }, { compareTensors }, { followShapes }, { anySource }] = await Promise.all([
     import('../jobs/model-source.ts'),
-    import('../checkpoints/open.ts'),
+    import('../architecture/model-facts.ts'),
+    import('../architecture/check-tensors.ts'),
+    import('../architecture/kv-heads-by-shape.ts'),
     import('./source.ts'),
   ])
   const { source, roots } = await anySource(model)
-  const facts = await describeSource(source, roots)
-  const checkpoint = 'local' in source ? await openCheckpoint(source.local.path) : null
+  const { config, shapes, checkpoint } = await readSource(source, roots)
+  const facts = describeModel(config, shapes)
   const tensors = checkpoint === null ? [] : summarizeTensors(checkpoint)
+  const { faults, unexpected } =
+    checkpoint === null || shapes === null
+      ? { faults: [], unexpected: [] }
+      : compareTensors(checkpoint, followShapes(config, shapes))
   const stored = checkpoint && {
     directory: checkpoint.directory,
     fingerprint: checkpoint.fingerprint,
     synthetic: checkpoint.synthetic,
+    tensorFaults: faults.map(({ message }) => message),
+    unexpectedTensors: unexpected,
   }
+  const text = inspectText(facts, checkpoint, tensors, terminal.style)
+  const doubts = tensorDoubts(faults, unexpected)
   await deliver(
     terminal,
     options.json,
     { ...facts, checkpoint: stored, tensors },
-    inspectText(facts, checkpoint, tensors, terminal.style),
+    doubts === null ? text : `${text}\n\n${doubts}`,
   )
+}
+
+const doubtsShown = 5
+
+/** Why the weights would not run with their config.json, for a checkpoint that can be looked at all the same. */
+function tensorDoubts(faults: readonly TensorFault[], unexpected: readonly string[]): string | null {
+  const lines = faults.slice(0, doubtsShown).flatMap(({ message }) => hang(`TENSORS_DISAGREE: ${message}.`, '! '))
+  const [first] = faults
+  if (first)
+    lines.push(...hang(`${faults.length} of its tensors cannot be read as config.json has them. ${first.hint}`, '! '))
+  if (unexpected.length > 0) {
+    const named = unexpected.slice(0, doubtsShown).map(quote).join(', ')
+    const rest = unexpected.length > doubtsShown ? ` and ${unexpected.length - doubtsShown} more` : ''
+    const advice = 'Check that weights and config.json belong together.'
+    lines.push(...hang(`TENSORS_LEFT_OVER: config.json does not account for ${named}${rest}. ${advice}`, '! '))
+  }
+  return lines.length === 0 ? null : lines.join('\n')
 }
 
 function summarizeTensors(checkpoint: Checkpoint): TensorSummary[] {

@@ -3,6 +3,7 @@ import type { ModelConfig } from '../architecture/model-config.ts'
 import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import type { ModelSource } from './spec.ts'
@@ -13,6 +14,8 @@ export interface ReadSource {
   /** by tensor name; null where there are no weights to have shapes */
   shapes: ReadonlyMap<string, readonly number[]> | null
   synthetic: boolean
+  /** null where the source is no folder of weights */
+  checkpoint: Checkpoint | null
 }
 
 /**
@@ -27,15 +30,20 @@ export async function readSource(source: ModelSource, roots: readonly string[]):
       [...checkpoint.tensors, ...(checkpoint.unread ?? [])].map(([name, { shape }]) => [name, shape]),
     )
     const config = readModelConfig(checkpoint.config, basename(checkpoint.directory))
-    return { config, shapes, synthetic: checkpoint.synthetic }
+    return { config, shapes, synthetic: checkpoint.synthetic, checkpoint }
   }
   if ('synthetic' in source) {
     const { preset, overrides } = source.synthetic
-    return { config: overridePreset(preset, overrides).config, shapes: null, synthetic: true }
+    return { config: overridePreset(preset, overrides).config, shapes: null, synthetic: true, checkpoint: null }
   }
   const { config } = source
   const named = typeof config._name_or_path === 'string' ? basename(config._name_or_path) : ''
-  return { config: readModelConfig(config, named || String(config.model_type)), shapes: null, synthetic: false }
+  return {
+    config: readModelConfig(config, named || String(config.model_type)),
+    shapes: null,
+    synthetic: false,
+    checkpoint: null,
+  }
 }
 
 /**

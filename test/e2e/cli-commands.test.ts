@@ -57,6 +57,22 @@ describe('commands that need no service', () => {
     expect(tensors).toEqual([{ dtype: 'F32', tensors: 28, bytes: expect.any(Number) }])
   })
 
+  it('still says what a damaged checkpoint is, and what its weights and config.json do not agree on', async () => {
+    const damaged = await writeTinyCheckpoint(join(folder, 'damaged'))
+    const file = join(damaged, 'config.json')
+    const whole = JSON.parse(readFileSync(file, 'utf8'))
+    writeFileSync(file, JSON.stringify({ ...whole, n_layer: 3 }))
+    const lacking = await run('inspect', damaged)
+    expect(lacking).toMatchObject({ code: 0, stdout: expect.stringContaining('MHA, family gpt2') })
+    expect(lacking.stdout.replace(/\n {2}/g, ' ')).toContain(`lacks tensor "h.2.ln_1.weight" [32]`)
+    writeFileSync(file, JSON.stringify({ ...whole, n_layer: 1 }))
+    const { checkpoint } = JSON.parse((await run('inspect', damaged, '--json')).stdout)
+    expect(checkpoint.tensorFaults).toEqual([])
+    expect(checkpoint.unexpectedTensors).toHaveLength(12)
+    expect(checkpoint.unexpectedTensors).toContain('h.1.mlp.c_fc.weight')
+    expect((await run('inspect', model)).stdout).not.toContain('TENSORS')
+  })
+
   it('streams the same greedy text twice, and hands its tokens over as JSON', async () => {
     const args = ['generate', '--model', model, '--prompt', 'The quick', '-n', '12']
     const file = join(folder, 'generated.json')

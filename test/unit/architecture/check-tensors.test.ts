@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkTensors } from '../../../src/architecture/check-tensors.ts'
+import { checkTensors, compareTensors } from '../../../src/architecture/check-tensors.ts'
 import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import type { Checkpoint, TensorEntry, UnreadTensor } from '../../../src/checkpoints/checkpoint.ts'
@@ -69,6 +69,20 @@ describe('checkTensors', () => {
   it('names a tensor in a dtype that cannot be read', () => {
     const quantised = { name: 'wte.weight', dtype: 'F8_E4M3', shape: [32, 16], file: '/models/tiny/model.safetensors' }
     expect(() => checkTensors(checkpointWith({}, [quantised]), config)).toThrow(/"wte.weight" is stored as F8_E4M3/)
+  })
+
+  it('throws the first of all the faults that comparing finds', () => {
+    const checkpoint = checkpointWith({ 'h.1.ln_2.bias': [15], stranger: [1] })
+    const tensors = new Map(checkpoint.tensors)
+    tensors.delete('h.0.ln_1.weight')
+    const damaged = { ...checkpoint, tensors }
+    const { faults, unexpected } = compareTensors(damaged, config)
+    expect(faults.map(({ message }) => message)).toEqual([
+      '/models/tiny lacks tensor "h.0.ln_1.weight" [16], which its config.json asks for',
+      '/models/tiny/model.safetensors: tensor "h.1.ln_2.bias" is [15], and config.json asks for [16]',
+    ])
+    expect(unexpected).toEqual(['stranger'])
+    expect(() => checkTensors(damaged, config)).toThrow(faults[0]?.message)
   })
 
   it("knows DeepSeek-V3's scales and prediction layer for no part of the main model", () => {
