@@ -2,8 +2,8 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLField,
   type GraphQLNamedType,
-  type GraphQLOutputType,
   type GraphQLSchema,
   getNamedType,
   getNullableType,
@@ -16,6 +16,7 @@ import {
   SchemaMetaFieldDef,
   type SelectionSetNode,
   TypeMetaFieldDef,
+  valueFromASTUntyped,
 } from 'graphql'
 import { AppError } from '../errors.ts'
 
@@ -32,14 +33,12 @@ export const requestLimits = {
   subscriptionsPerSocket: 100,
 } as const
 
-/** How many elements a list without `first` or `last` usually has; 5 where the table is silent. */
+/** How many elements a list that is not told `first` or `last` usually has; 5 where the table is silent. */
 const usualLengths: Record<string, number> = {
   'Query.presets': 20,
   'Query.runs': 20,
   'RunConnection.nodes': 1,
   'RunConnection.edges': 1,
-  'Run.events': requestLimits.pageSize,
-  'BenchmarkRun.events': requestLimits.pageSize,
   'BenchmarkRun.series': 20,
   'BenchmarkRun.comparison': 20,
   'BenchmarkComparison.rows': 50,
@@ -77,7 +76,7 @@ export function checkRequestLimits(
   if (!root) return
   const fields = countRootFields(operation.selectionSet, fragmentsOf(document), new Set())
   refuseAbove(requestLimits.rootFields, fields, 'fields at the root')
-  const size = measure(schema, document, operation.selectionSet, root, variables)
+  const size = measure(schema, document, operation.selectionSet, root, withDefaults(operation, variables))
   refuseAbove(requestLimits.depth, size.depth, 'levels of fields')
   refuseAbove(requestLimits.aliases, size.aliases, 'aliases')
   refuseAbove(requestLimits.cost, size.cost, 'units of cost')
@@ -90,6 +89,19 @@ function refuseAbove(most: number, asked: number, what: string): void {
     `the request asks for ${Number.isFinite(asked) ? asked : 'endlessly many'} ${what}, more than ${most}`,
     'Ask for fewer fields, shorter pages, or in several requests.',
   )
+}
+
+/** The variables as they will be executed: one that is not given has its default, one that is given as null has none. */
+function withDefaults(
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = { ...variables }
+  for (const { variable, defaultValue } of operation.variableDefinitions ?? []) {
+    const name = variable.name.value
+    if (defaultValue !== undefined && values[name] === undefined) values[name] = valueFromASTUntyped(defaultValue)
+  }
+  return values
 }
 
 function fragmentsOf(document: DocumentNode): Map<string, FragmentDefinitionNode> {
@@ -156,13 +168,13 @@ function measure(
   function ofField(field: FieldNode, parent: GraphQLNamedType): Size {
     const aliases = field.alias === undefined ? 0 : 1
     const name = field.name.value
-    const type = typeOfField(parent, name)
+    const definition = definitionOf(parent, name)
     const place = `${parent.name}.${name}`
     const own = ownCosts[place] ?? 1
-    if (!type || !field.selectionSet) return { cost: own, depth: 1, aliases }
-    const below = ofSelections(field.selectionSet, getNamedType(type))
-    const list = isListType(getNullableType(type)) && !isIntrospectionType(parent)
-    const length = pageLength(field, variables) ?? usualLengths[place] ?? (list ? 5 : 1)
+    if (!definition || !field.selectionSet) return { cost: own, depth: 1, aliases }
+    const below = ofSelections(field.selectionSet, getNamedType(definition.type))
+    const list = isListType(getNullableType(definition.type)) && !isIntrospectionType(parent)
+    const length = pageLength(field, definition, variables) ?? usualLengths[place] ?? (list ? 5 : 1)
     return { cost: own + length * below.cost, depth: below.depth + 1, aliases: aliases + below.aliases }
   }
 
@@ -173,20 +185,27 @@ function measure(
   return ofSelections(selections, root)
 }
 
-function typeOfField(parent: GraphQLNamedType, name: string): GraphQLOutputType | undefined {
-  if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef.type
-  if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef.type
-  return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name]?.type : undefined
+function definitionOf(parent: GraphQLNamedType, name: string): GraphQLField<unknown, unknown> | undefined {
+  if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef
+  if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef
+  return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined
 }
 
-/** The value of `first` or `last`, 1 to the longest page; what is out of range is refused by its resolver. */
-function pageLength(field: FieldNode, variables: Readonly<Record<string, unknown>>): number | null {
-  for (const argument of field.arguments ?? []) {
-    if (argument.name.value !== 'first' && argument.name.value !== 'last') continue
-    const { value } = argument
-    const asked =
-      value.kind === Kind.INT ? Number(value.value) : value.kind === Kind.VARIABLE ? variables[value.name.value] : null
-    if (typeof asked === 'number') return Math.min(Math.max(asked, 1), requestLimits.pageSize)
-  }
-  return null
+/**
+ * The value that `first` or `last` will have, 1 to the longest page; what is out of range is refused by its resolver.
+ * null: neither has one.
+ */
+function pageLength(
+  field: FieldNode,
+  definition: GraphQLField<unknown, unknown>,
+  variables: Readonly<Record<string, unknown>>,
+): number | null {
+  const asked = definition.args
+    .filter(({ name }) => name === 'first' || name === 'last')
+    .map(({ name, defaultValue }) => {
+      const value = field.arguments?.find((argument) => argument.name.value === name)?.value
+      return (value && valueFromASTUntyped(value, variables)) ?? defaultValue
+    })
+    .filter((value) => typeof value === 'number')
+  return asked.length === 0 ? null : Math.min(Math.max(...asked, 1), requestLimits.pageSize)
 }

@@ -67,6 +67,11 @@ describe('a request', () => {
 
   it.each([
     ['cost', '{ runs(first: 100) { nodes { ... on BenchmarkRun { series { summary { interval { low high } } } } } } }'],
+    [
+      'cost',
+      'query ($n: Int = 100) { runs(first: $n) { nodes { ... on BenchmarkRun { series { summary { interval { low } } } } } } }',
+    ],
+    ['cost', '{ runs(first: 100) { nodes { events { seq at } } } }'],
     ['levels', `{ __type(name: "Run") { ${'ofType { '.repeat(30)} name ${'}'.repeat(30)} } }`],
     ['aliases', `{ health { ${Array.from({ length: 31 }, (_, index) => `a${index}: ok`).join(' ')} } }`],
     ['fields at the root', `{ ${Array.from({ length: 21 }, (_, index) => `a${index}: health { ok }`).join(' ')} }`],

@@ -59,6 +59,31 @@ describe('limits of a request', () => {
     check(`query ($n: Int) { runs(last: $n) { ${series} } }`, { n: 10 })
   })
 
+  describe('count a page as long as it will be,', () => {
+    const series = 'nodes { ... on BenchmarkRun { series { samples summary { interval { low high } } } } }'
+
+    it.each<[string, string, Record<string, unknown>]>([
+      ['whose length is the default of a variable', `query ($n: Int = 100) { runs(first: $n) { ${series} } }`, {}],
+      ['also of `last`', `query ($n: Int = 100) { runs(last: $n) { ${series} } }`, {}],
+      ['by the longer of `first` and `last`', `{ runs(first: 1, last: 100) { ${series} } }`, {}],
+      ['whose length the schema sets', '{ runs(first: 100) { nodes { events { seq at } } } }', {}],
+      [
+        'also where its variable is null',
+        'query ($n: Int) { runs(first: 100) { nodes { events(first: $n) { seq at } } } }',
+        { n: null },
+      ],
+    ])('%s', (_title, query, variables) => {
+      expect(() => check(query, variables)).toThrow(refusal('units of cost'))
+    })
+
+    it('and no longer: a variable that is given outweighs its default', () => {
+      check(`query ($n: Int = 100) { runs(first: $n) { ${series} } }`, { n: 10 })
+      check(`query ($n: Int = 100) { runs(first: $n) { ${series} } }`, { n: null })
+      check(`query ($n: Int = 10) { runs(first: $n) { ${series} } }`)
+      check('{ runs(first: 100) { nodes { events(first: 1) { seq at message } } } }')
+    })
+  })
+
   it('refuse fragments that multiply each other without measuring them one by one', () => {
     const levels = 40 // 2^40 visits would outlast the test
     const fragments = Array.from({ length: levels }, (_, level) => {
