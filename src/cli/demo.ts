@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
@@ -17,7 +16,7 @@ import { type DemoOptions, folderBytes, planDemo } from './demo-plan.ts'
 import { nextText, openingText, resultText } from './demo-text.ts'
 import { lectureReport } from './lecture.ts'
 import { untilAborted } from './serve.ts'
-import { type JsonOption, writeJson } from './terminal.ts'
+import { deliver, type JsonOption } from './terminal.ts'
 
 interface Options extends DemoOptions {
   serve?: true
@@ -56,24 +55,26 @@ async function demo(context: CommandContext, options: Options): Promise<void> {
   if (options.json !== true) say(`${lectureReport(style)}\n`)
   signal.throwIfAborted()
 
-  await mkdir(join(config.dataDir, 'logs'), { recursive: true })
   const logPath = join(config.dataDir, 'logs', 'demo.log')
-  const log = await open(logPath, 'w')
+  // A demo that is refused, as by the owner of the data folder, has logged nothing.
+  let logged = false
   const { startSupervisor } = await import('./supervisor.ts')
   try {
     const supervisor = await startSupervisor({
       config,
       signal,
-      output: log.fd,
-      onStep: (step) => terminal.progress(0, step),
+      output: { file: logPath },
+      onStep: (step) => {
+        logged = true
+        terminal.progress(0, step)
+      },
       onNotice: (notice) => terminal.note(notice),
     })
     try {
       const client = createApiClient(supervisor.address, { secret: config.tokens[0]?.secret, signal, retryMs: 30_000 })
       const run = await measure(client, options, context)
       terminal.endProgress()
-      await writeJson(terminal, options.json, run)
-      if (options.json !== true) say(`${resultText(run, style)}\n\n${nextText(style)}`)
+      await deliver(terminal, options.json, run, `${resultText(run, style)}\n\n${nextText(style)}`)
       if (options.serve) {
         say(
           `\nServing ${style.accent(`${supervisor.address}/graphql`)}: open it in a browser for the playground. Ctrl-C stops it.`,
@@ -85,10 +86,8 @@ async function demo(context: CommandContext, options: Options): Promise<void> {
       await supervisor.stop()
     }
   } catch (error) {
-    if (!signal.aborted) terminal.note(`The log of API and worker: ${logPath}`)
+    if (logged && !signal.aborted) terminal.note(`The log of API and worker: ${logPath}`)
     throw error
-  } finally {
-    await log.close()
   }
 }
 

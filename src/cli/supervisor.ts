@@ -1,4 +1,6 @@
+import { mkdir, open } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { ownDataFolder } from '../embedded/data-folder.ts'
@@ -11,8 +13,8 @@ export interface SupervisorOptions {
   config: Config
   /** ends the start, wherever it is; stop() must be called all the same when a Supervisor was handed over */
   signal: AbortSignal
-  /** where the processes' logs go */
-  output: 'inherit' | number
+  /** where the processes' logs go: our stderr, or the end of this file, opened once the data folder is ours */
+  output: 'inherit' | { file: string }
   /** what is being started, for people */
   onStep(text: string): void
   /** what happened to a process, for people */
@@ -46,10 +48,14 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     return stopped
   }
   try {
-    const port = await findPort(config)
+    const port = config.port === 0 ? await findPort(config) : config.port
     const address = `http://${urlHost(config.host)}:${port}`
     const ownership = await ownDataFolder(config.dataDir, address)
     cleanups.push(() => ownership.release())
+    // Only now: the port of whoever owns the folder is taken too, and its owner is the better thing to be told of.
+    if (config.port !== 0) await findPort(config)
+    const output: 'inherit' | number =
+      options.output === 'inherit' ? 'inherit' : await openLog(options.output.file, cleanups)
     signal.throwIfAborted()
 
     let postgres: EmbeddedPostgres | null = null
@@ -73,7 +79,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       KVSCOPE_DATA_DIR: config.dataDir,
       KVSCOPE_MODEL_ROOTS: config.modelRoots.join(process.platform === 'win32' ? ';' : ':'),
     })
-    const common = { environment, output: options.output, onNotice: options.onNotice }
+    const common = { environment, output, onNotice: options.onNotice }
     options.onStep('starting the API and a worker')
     const starting = [
       startService({ ...common, name: 'API', args: ['serve', '--api-only'] }, signal),
@@ -95,6 +101,13 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     await stop()
     throw error
   }
+}
+
+async function openLog(file: string, cleanups: (() => Promise<void>)[]): Promise<number> {
+  await mkdir(dirname(file), { recursive: true })
+  const log = await open(file, 'a')
+  cleanups.push(() => log.close())
+  return log.fd
 }
 
 async function runBackwards(cleanups: readonly (() => Promise<void>)[]): Promise<void> {

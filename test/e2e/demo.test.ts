@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -58,6 +58,13 @@ describe('kvscope demo', () => {
     const [address = ''] = /http:\S+\/graphql/.exec(demo.stderr()) ?? []
     const page = await fetch(address, { headers: { accept: 'text/html' } })
     expect(await page.text()).toContain('<html')
+    const log = join(dataDir, 'logs', 'demo.log')
+    appendFileSync(log, 'a word of the first\n')
+    const second = await runCommand(['demo', '--quick', '--model', model], dataDir)
+    expect(second).toMatchObject({ code: 1 })
+    expect(second.stderr).toContain(`process ${demo.process.pid}, which serves ${address.replace('/graphql', '')}`)
+    expect(second.stderr).not.toContain('demo.log')
+    expect(readFileSync(log, 'utf8')).toContain('a word of the first\n')
     demo.process.kill('SIGINT')
     const { code, stdout } = await demo.ended
     expect(code).toBe(130)
