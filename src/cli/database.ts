@@ -5,6 +5,8 @@ import { migrateAll } from '../jobs/migrate-all.ts'
 /** A database that answers, for the time of a command. */
 export interface DatabaseServer {
   readonly url: string
+  /** Names of our migrations that were applied on opening it. */
+  readonly applied: readonly string[]
   /** Leaves it; an embedded PostgreSQL that nobody else uses ends. */
   stop(): Promise<void>
 }
@@ -16,13 +18,13 @@ export interface DatabaseServer {
 export async function openDatabaseServer(
   config: Pick<Config, 'databaseUrl' | 'redisUrl' | 'dataDir'>,
 ): Promise<DatabaseServer> {
-  if (config.databaseUrl !== null) return { url: config.databaseUrl, stop: () => Promise.resolve() }
+  if (config.databaseUrl !== null) return { url: config.databaseUrl, applied: [], stop: () => Promise.resolve() }
   const postgres = await startPostgres(config.dataDir)
   try {
-    await migrateAll(postgres.url, config)
+    const applied = await migrateAll(postgres.url, config)
+    return { url: postgres.url, applied, stop: () => postgres.stop() }
   } catch (error) {
     await postgres.stop()
     throw error
   }
-  return { url: postgres.url, stop: () => postgres.stop() }
 }

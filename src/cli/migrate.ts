@@ -19,7 +19,8 @@ async function run({ config, terminal }: CommandContext, json: JsonOption): Prom
   ])
   const database = await openDatabaseServer(config)
   try {
-    const applied = await migrateAll(database.url, config)
+    // A database of our own has been migrated by being opened.
+    const applied = [...database.applied, ...(await migrateAll(database.url, config))]
     await deliver(terminal, json, { applied }, ['The database is up to date.', ...applied].join('\n'))
   } finally {
     await database.stop()
