@@ -124,10 +124,11 @@ function planBench(
 
 async function print(run: BenchmarkRun, options: BenchOptions, terminal: Terminal): Promise<void> {
   if (options.output === 'text') return deliver(terminal, options.json, run, resultText(run, terminal.style))
+  if (options.json !== true) {
+    if (run.subjects.some((subject) => subject.synthetic)) terminal.note(syntheticNotice(run.subjects))
+    if (options.output === 'csv') terminal.write(tableToCsv(runTable(run)))
+    else if (options.output === 'md') terminal.print(tableToMarkdown(runTable(run)))
+    else await writeJson(terminal, true, run)
+  }
   await writeJson(terminal, options.json, run)
-  if (options.json === true) return
-  if (run.subjects.some((subject) => subject.synthetic)) terminal.note(syntheticNotice(run.subjects))
-  if (options.output === 'json') return writeJson(terminal, true, run)
-  if (options.output === 'csv') return terminal.write(tableToCsv(runTable(run)))
-  terminal.print(tableToMarkdown(runTable(run)))
 }

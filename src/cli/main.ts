@@ -13,10 +13,10 @@ import { addMigrateCommand } from './migrate.ts'
 import { addResetCommand } from './reset.ts'
 import { addRunsCommand } from './runs.ts'
 import { addServeCommand } from './serve.ts'
-import { createTerminal, ignoreBrokenPipe } from './terminal.ts'
+import { checkJsonFile, createTerminal, ignoreBrokenPipe, type JsonOption } from './terminal.ts'
 import { addWorkerCommand } from './worker.ts'
 
-/** 0 fine, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C, 143 ended with SIGTERM. */
+/** See afterHelp. */
 const exitCodes = { fine: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 }
 
 /** A process that cannot end in order within this time after its supervisor's death ends anyway. */
@@ -27,11 +27,13 @@ const description = `Shows what an attention layer shares between its heads, and
 Start with "kvscope demo". Results go to stdout, progress and errors to stderr.`
 
 const afterHelp = `
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C, 143 ended with SIGTERM.
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C; 143 ended with SIGTERM,
+but 0 where serve, worker or demo --serve ended in order.
 Settings come from the environment: see the configuration table in README.md.`
 
 function createProgram(context: CommandContext): Command {
   const program = new Command('kvscope').description(description).addHelpText('after', afterHelp)
+  program.hook('preAction', (_program, command) => checkJsonFile(command.opts<{ json?: JsonOption }>().json))
   program.exitOverride().showHelpAfterError('(see --help)').helpCommand(false)
   addDemoCommand(program, context)
   addServeCommand(program, context)

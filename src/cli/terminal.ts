@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { access, constants, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { AppError } from '../errors.ts'
 import { progressLine } from '../render/progress.ts'
 import { createStyle, type Style } from '../render/style.ts'
 
@@ -86,19 +87,53 @@ export function ignoreBrokenPipe(stream: NodeJS.WriteStream): void {
 /** What `--json [FILE]` holds: undefined without it, true for stdout, else the file. */
 export type JsonOption = string | true | undefined
 
-/** Writes a value where `--json` asks for it; without the option nothing. */
-export async function writeJson(terminal: Terminal, json: JsonOption, value: unknown): Promise<void> {
-  if (json === undefined) return
-  const document = `${JSON.stringify(value, null, 2)}\n`
-  if (json === true) terminal.write(document)
-  else await writeFile(json, document)
+/**
+ * Sees that the file of `--json` can be written, before a command works for what is to be written there. Leaves no file.
+ * @throws AppError VALIDATION_FAILED naming the file
+ */
+export async function checkJsonFile(json: JsonOption): Promise<void> {
+  if (typeof json !== 'string') return
+  try {
+    const found = await stat(json).catch(() => null)
+    // Opening a pipe would wait for its reader, and closing it would tell the reader that all had come.
+    if (found !== null && !found.isFile() && !found.isDirectory()) return await access(json, constants.W_OK)
+    const file = await open(json, 'a')
+    await file.close()
+    if (found === null) await rm(await realpath(json))
+  } catch (error) {
+    throw unwritable(json, error)
+  }
+}
+
+function unwritable(file: string, cause: unknown): AppError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new AppError(
+    'VALIDATION_FAILED',
+    `The file of --json, ${file}, cannot be written: ${why}`,
+    'Name a file that you may write, in a folder that is there.',
+    cause,
+  )
 }
 
 /**
- * Hands over a command's result. Without `--json` the text is printed; with a file the JSON goes there and the text is
- * printed too; with `--json` alone only the JSON is, so that a pipe reads nothing else.
+ * Writes a value where `--json` asks for it; without the option nothing.
+ * @throws AppError VALIDATION_FAILED naming the file
+ */
+export async function writeJson(terminal: Terminal, json: JsonOption, value: unknown): Promise<void> {
+  if (json === undefined) return
+  const document = `${JSON.stringify(value, null, 2)}\n`
+  if (json === true) return terminal.write(document)
+  await writeFile(json, document).catch((error: unknown) => {
+    throw unwritable(json, error)
+  })
+}
+
+/**
+ * Hands over a command's result. Without `--json` the text is printed; with a file the text is printed and then the JSON
+ * goes there, so that a disk that is full takes nothing away; with `--json` alone only the JSON is, so that a pipe reads
+ * nothing else.
  */
 export async function deliver(terminal: Terminal, json: JsonOption, value: unknown, text: string): Promise<void> {
-  await writeJson(terminal, json, value)
   if (json !== true) terminal.print(text)
+  await writeJson(terminal, json, value)
 }
