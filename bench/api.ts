@@ -10,10 +10,12 @@ import { startPostgres } from '../src/embedded/postgres.ts'
 import { RunsDocument, type RunsQuery, StartBenchmarkDocument } from '../src/generated/operations.ts'
 import { median } from '../src/stats/quantile.ts'
 import { startRedis } from '../test/support/redis-server.ts'
-import { type Figure, reportFigures } from './report.ts'
+import { type Figure, jsonFile, reportFigures } from './report.ts'
 
 // How soon a submitted run is at work, how soon its events reach a subscriber, and what reading costs among many runs.
 // Everything goes through a whole service in a folder of its own: API, queue, worker and child.
+
+const file = jsonFile()
 
 const runsTimed = 15
 const storedRuns = 10_000
@@ -52,18 +54,37 @@ async function withService<T>(
   const dataDir = mkdtempSync(join(tmpdir(), 'kvscope-bench-api-'))
   const environment = { KVSCOPE_DATA_DIR: dataDir, PORT: '0', KVSCOPE_LOG_LEVEL: 'error' }
   const config = { ...readConfig(environment), redisUrl }
-  const supervisor = await startSupervisor({
-    config,
-    signal,
-    output: 'inherit',
-    onStep: () => {},
-    onNotice: console.log,
-  })
   try {
-    return await work(createApiClient(supervisor.address, { signal }), dataDir)
+    const supervisor = await startSupervisor({
+      config,
+      signal,
+      output: 'inherit',
+      onStep: () => {},
+      onNotice: console.log,
+    })
+    try {
+      return await work(createApiClient(supervisor.address, { signal }), dataDir)
+    } finally {
+      await supervisor.stop()
+    }
   } finally {
-    await supervisor.stop()
     await resetDataFolder(dataDir)
+  }
+}
+
+/** Lets `work` use a Redis of its own, and leaves nothing behind; null where redis-server is not on PATH. */
+async function withRedis<T>(work: (url: string) => Promise<T>): Promise<T | null> {
+  const folder = mkdtempSync(join(tmpdir(), 'kvscope-bench-redis-'))
+  try {
+    const redis = await startRedis(folder)
+    if (redis === null) return null
+    try {
+      return await work(redis.url)
+    } finally {
+      await redis.stop()
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -161,13 +182,10 @@ const figures = await withService(null, async (client, dataDir) => {
   const requests = { name: 'requests_per_s', value: await countRequests(client, runId), unit: '1/s' }
   return [ms('enqueue_to_running_ms', toRunning), ms('event_delivery_ms', delivery), page, requests]
 })
-const redisFolder = mkdtempSync(join(tmpdir(), 'kvscope-bench-redis-'))
-const redis = await startRedis(redisFolder)
-if (redis === null) console.log('No redis-server on PATH: the figures on Redis are left out.')
+const onRedis = await withRedis((url) => withService(url, timeRuns))
+if (onRedis === null) console.log('No redis-server on PATH: the figures on Redis are left out.')
 else {
-  const { toRunning, delivery } = await withService(redis.url, timeRuns)
+  const { toRunning, delivery } = onRedis
   figures.push(ms('enqueue_to_running_redis_ms', toRunning), ms('event_delivery_redis_ms', delivery))
-  await redis.stop()
 }
-rmSync(redisFolder, { recursive: true, force: true })
-await reportFigures(figures, targets)
+await reportFigures(figures, targets, file)

@@ -18,7 +18,11 @@ export interface Target {
   most: number | null
 }
 
-/** The file that `--json FILE` names on the command line; null where it does not. */
+/**
+ * The file that `--json FILE` names on the command line; null where it does not. A bench asks before it measures, so that
+ * a mistyped option is refused in its first second.
+ * @throws TypeError naming an option that no bench has
+ */
 export function jsonFile(argv: readonly string[] = process.argv.slice(2)): string | null {
   const { values } = parseArgs({ args: [...argv], options: { json: { type: 'string' } } })
   return values.json ?? null
