@@ -29,8 +29,8 @@ function readMlaSizes(fields: Fields): MlaSizes {
   }
 }
 
-/** Experts of all layers that may be listed by name: four times DeepSeek-V3's. */
-const mostExperts = 65_536
+/** Experts of all layers that may be listed by name: twice DeepSeek-V3's 61 x 256. */
+const mostExperts = 32_768
 
 function readExpertSizes(fields: Fields) {
   const experts = fields.countOr(0, 'n_routed_experts')

@@ -2,9 +2,10 @@ import { AppError } from '../errors.ts'
 
 /**
  * Bounds on what a config.json may say. They keep every count of parameters and bytes of a config that a model could
- * have within 2^53, and a hostile one from asking for an array of a billion layers.
+ * have within 2^53, and a hostile one from asking for an array of a billion layers: every layer's tensors are listed. The
+ * deepest that has been trained has 1000 (Wang et al. 2022, DeepNet).
  */
-const most = { layers: 4096, size: 2 ** 24 } as const
+const most = { layers: 1024, size: 2 ** 24 } as const
 
 /** A value of config.json as a message may show it. */
 export function shown(value: unknown): string {
@@ -30,7 +31,7 @@ export interface Fields {
   /** A whole number of at least 1; several names are spellings of one field. */
   size(...names: string[]): number
   sizeOr(fallback: number, ...names: string[]): number
-  /** At most 4096. */
+  /** At most 1024. */
   layers(...names: string[]): number
   number(fallback: number, ...names: string[]): number
   /** A whole number of at least 0. */

@@ -53,7 +53,7 @@ describe('parameterCount', () => {
 
   it('refuses sizes that multiply beyond what a number holds', () => {
     const size = 2 ** 24
-    const huge = { model_type: 'gpt2', n_layer: 4096, n_head: 1, n_embd: size, vocab_size: size, n_positions: size }
+    const huge = { model_type: 'gpt2', n_layer: 1024, n_head: 1, n_embd: size, vocab_size: size, n_positions: size }
     expect(() => parameterCount(readModelConfig(huge, 'huge'))).toThrow(/make .* parameters/)
   })
 })

@@ -60,7 +60,8 @@ describe('readModelConfig', () => {
     ['a field that is missing', 'gpt2', { n_head: undefined }, /n_head = nothing/],
     ['a fraction of a head', 'llama-2-7b', { num_attention_heads: 1.5 }, /num_attention_heads = 1.5/],
     ['a size given as text', 'llama-2-7b', { hidden_size: '4096' }, /hidden_size = "4096"/],
-    ['a billion layers', 'llama-2-7b', { num_hidden_layers: 1e9 }, /num_hidden_layers = 1000000000: it may be 4096/],
+    ['a billion layers', 'llama-2-7b', { num_hidden_layers: 1e9 }, /num_hidden_layers = 1000000000: it may be 1024/],
+    ['one layer too many', 'gpt2', { n_layer: 1025 }, /n_layer = 1025: it may be 1024 at most/],
     ['heads that do not divide the hidden size', 'gpt2', { n_head: 7 }, /n_head = 7: the hidden size 768/],
     ['groups that do not divide the heads', 'llama-2-7b', { num_key_value_heads: 5 }, /num_key_value_heads = 5: 32/],
     ['a flag given as a number', 'llama-2-7b', { tie_word_embeddings: 1 }, /tie_word_embeddings = 1/],
@@ -75,7 +76,12 @@ describe('readModelConfig', () => {
     ],
     ['layer types for fewer layers', 'mistral-7b', { layer_types: ['full_attention'] }, /list the 32 layers/],
     ['three norms in parallel', 'falcon-40b', { num_ln_in_parallel_attn: 3, new_decoder_architecture: true }, /= 3/],
-    ['more experts than can be named', 'deepseek-v3', { n_routed_experts: 4096 }, /n_routed_experts = 4096/],
+    [
+      'more experts than can be named',
+      'deepseek-v3',
+      { n_routed_experts: 538 },
+      /n_routed_experts = 538: all layers together may have 32768/,
+    ],
   ]
   it.each(refused)('refuses %s by the name of its field', async (_, preset, changes, message) => {
     const { expectedTensors } = await import('../../../src/architecture/expected-tensors.ts')

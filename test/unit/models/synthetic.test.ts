@@ -167,7 +167,7 @@ describe('openSynthetic', () => {
 
   it('says how much disk it lacks before it writes', async () => {
     const dataDir = await newDataDir()
-    const enormous = { preset: 'gpt3-175b', seed: 0, overrides: { n_layer: 4096 } }
+    const enormous = { preset: 'gpt3-175b', seed: 0, overrides: { n_layer: 1024 } }
     await expect(openSynthetic(enormous, dataDir)).rejects.toMatchObject({
       code: 'OUT_OF_DISK',
       message: expect.stringMatching(/needs \d+\.\d+ GiB/),
