@@ -30,7 +30,7 @@ export interface TestTrial extends Trial {
  * A step computes over spare rows of the cache too, so every trial begins with the memory that a sequence of that depth
  * would have, whatever the trial before it grew to. A prompt's cache grows chunk by chunk inside the trial, as it does
  * for everyone who feeds it. A decode begins with room for its tokens, but for no more than one growth of the cache
- * gives: growing, which falls on one token in 64 or more, is then never timed more often than a long decode pays for it.
+ * gives: growing, which falls on few tokens, is then never timed more often than a long decode pays for it.
  * @param prompt tokens of the forward phase; null: seeded tokens of the test's size
  */
 export function testTrial(
@@ -43,7 +43,7 @@ export function testTrial(
   const length = positionsOf(test)
   const tokens = prompt === null ? seededTokens(seed, model.config.vocabularySize, batch, length) : [[...prompt]]
   const cache = model.createCache(batch)
-  const rowsAtStart = promptTokens > 0 ? depth : Math.min(length, grownCapacity(depth, depth + 1))
+  const rowsAtStart = promptTokens > 0 ? depth : depth + Math.min(generatedTokens, growthAt(depth))
   const timed = sliceSteps(tokens, depth, [...stepsOf(promptTokens), ...new Array<number>(generatedTokens).fill(1)])
   let peakMemory = 0
 
@@ -73,6 +73,12 @@ export function testTrial(
       }
     },
   }
+}
+
+/** Rows that one growth adds to a cache whose memory is just full at that depth. */
+function growthAt(depth: number): number {
+  const full = grownCapacity(0, depth)
+  return grownCapacity(full, full + 1) - full
 }
 
 async function forwardAll(

@@ -53,7 +53,15 @@ async function rowsFed(sizes: Partial<PlannedTest>): Promise<number[][]> {
   }
   return trials
 }
-const times = (count: number, rows: number) => new Array<number>(count).fill(rows)
+
+/** Rows fed in each step to a sequence that nobody times, in steps of so many tokens. */
+async function rowsOfSequence(steps: readonly number[]): Promise<number[]> {
+  const rows: number[] = []
+  const free = noting(rows)
+  const cache = free.createCache()
+  for (const tokens of steps) await free.forward([new Array<number>(tokens).fill(7)], cache)
+  return rows
+}
 const inEveryTrial = (rows: number[]) => [rows, rows, rows]
 
 describe('the rows that the steps of a trial compute over', () => {
@@ -63,13 +71,23 @@ describe('the rows that the steps of a trial compute over', () => {
   it('are those of the depth for a prompt at a depth', async () => {
     expect(await rowsFed({ promptTokens: 100, depth: 512 })).toEqual(inEveryTrial([512]))
   })
-  it('leave room for a short decode, so that no growth is timed', async () => {
-    expect(await rowsFed({ generatedTokens: 8, depth: 512 })).toEqual(inEveryTrial(times(8, 576)))
+  it('leave room for a short decode at any depth, so that no growth is timed', async () => {
+    for (const depth of [9, 60, 512]) {
+      const [first, ...later] = await rowsFed({ generatedTokens: 8, depth })
+      const [rows = 0] = first ?? []
+      expect(first).toEqual(new Array<number>(8).fill(rows))
+      expect(later).toEqual([first, first])
+      expect(rows).toBeGreaterThanOrEqual(depth + 8)
+      expect(rows).toBeLessThan(depth + 8 + 64)
+    }
   })
   it('grow in a long decode as they do for any sequence', async () => {
-    expect(await rowsFed({ generatedTokens: 130 })).toEqual(inEveryTrial([0, ...times(64, 64), ...times(64, 128), 192]))
+    const rows = await rowsOfSequence(new Array<number>(200).fill(1))
+    expect(new Set(rows).size).toBeGreaterThan(3)
+    expect(await rowsFed({ generatedTokens: 200 })).toEqual(inEveryTrial(rows))
   })
   it('grow behind the prompt where tokens are generated after it', async () => {
-    expect(await rowsFed({ promptTokens: 64, generatedTokens: 3 })).toEqual(inEveryTrial([0, 64, 128, 128]))
+    const rows = await rowsOfSequence([64, 1, 1, 1])
+    expect(await rowsFed({ promptTokens: 64, generatedTokens: 3 })).toEqual(inEveryTrial(rows))
   })
 })
