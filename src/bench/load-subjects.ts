@@ -24,7 +24,7 @@ export interface LoadContext {
   random: Random
   /** filled by the subjects' indices, so that the caller can close what was opened before an error */
   loaded: Map<number, RunnableModel>
-  store(rows: MeasuredSeries[]): void
+  store(rows: MeasuredSeries[]): Promise<void>
   report: Report
 }
 
@@ -38,7 +38,7 @@ export async function loadSubjects(subjects: readonly PreparedSubject[], context
   for (const [turn, index] of order.entries()) {
     const subject = subjects[index]
     if (subject === undefined) continue
-    context.report(turn / order.length, `${subject.name}: loading the weights`)
+    await context.report(turn / order.length, `${subject.name}: loading the weights`)
     await setImmediate()
     restartPeak()
     const start = now()
@@ -50,7 +50,7 @@ export async function loadSubjects(subjects: readonly PreparedSubject[], context
     context.loaded.set(index, model)
     const rows = [singleValue(index, 'LOAD', load, 0)]
     if (subject.prompt !== null) rows.push(await coldForward(index, model, subject.prompt))
-    context.store(rows)
+    await context.store(rows)
   }
 }
 

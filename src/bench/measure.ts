@@ -17,8 +17,10 @@ export interface MeasureOptions {
   /** bound on warm-up and blocks together; null: none */
   maxMilliseconds: number | null
   random: Random
-  /** called before each block, 0 standing for the warm-up, with the share of the work done */
-  onBlock(block: number, fraction: number): void
+  /** awaited before each block, 0 standing for the warm-up, with the share of the work done */
+  onBlock(block: number, fraction: number): void | Promise<void>
+  /** awaited before each trial, warm-ups included */
+  beforeTrial?: (() => void | Promise<void>) | undefined
   clock?: () => number
 }
 
@@ -37,17 +39,20 @@ export async function measureInterleaved(trials: readonly Trial[], options: Meas
 
   const timed = trials.map((trial) => ({ trial, warmUps: [] as number[], samples: [] as number[] }))
   const timeEach = async (list: 'warmUps' | 'samples') => {
-    for (const subject of shuffled(timed, options.random)) subject[list].push(await timeOne(subject.trial, clock))
+    for (const subject of shuffled(timed, options.random)) {
+      await options.beforeTrial?.()
+      subject[list].push(await timeOne(subject.trial, clock))
+    }
   }
 
-  options.onBlock(0, 0)
+  await options.onBlock(0, 0)
   do await timeEach('warmUps')
   while (spent() < limit / 4 && !timed.every(({ warmUps }) => isWarm(warmUps)))
 
   for (let block = 1; block <= options.blocks; block += 1) {
     if (block > fewestBlocks && spent() >= limit) break
     if (block > 1 && spent() >= 3 * limit) break
-    options.onBlock(block, Math.min(1, Math.max((block - 1) / options.blocks, spent() / limit)))
+    await options.onBlock(block, Math.min(1, Math.max((block - 1) / options.blocks, spent() / limit)))
     await timeEach('samples')
   }
   return timed.map(({ samples }) => samples)
@@ -55,7 +60,7 @@ export async function measureInterleaved(trials: readonly Trial[], options: Meas
 
 async function timeOne(trial: Trial, clock: () => number): Promise<number> {
   trial.prepare()
-  // The runtime blocks the event loop while it computes: messages to the parent leave here, between trials.
+  // The runtime blocks the event loop while it computes: what waits for a turn has it here, between trials.
   await setImmediate()
   const start = clock()
   await trial.run()

@@ -30,10 +30,12 @@ export async function openSubjects(
   const prepared: PreparedSubject[] = []
   for (const [index, subject] of spec.subjects.entries()) {
     const name = plans[index]?.name ?? `subject ${index}`
-    report(index / spec.subjects.length, `${name}: opening the checkpoint`)
-    const opened = await openSubject(subject, places, (fraction) =>
+    await report(index / spec.subjects.length, `${name}: opening the checkpoint`)
+    const writing = followWriting((fraction) =>
       report((index + fraction) / spec.subjects.length, `${name}: writing weights, ${Math.floor(fraction * 100)} %`),
     )
+    const opened = await openSubject(subject, places, writing.onProgress)
+    await writing.told()
     const prompt = spec.prompt === null ? null : await tokenize(name, spec.prompt, opened)
     prepared.push({
       ...opened,
@@ -46,6 +48,29 @@ export async function openSubjects(
     })
   }
   return prepared
+}
+
+/** Reports behind the writing, in order; a report that fails ends it at its next word. */
+function followWriting(report: (fraction: number) => Promise<void>) {
+  let last = Promise.resolve()
+  let failed: { error: unknown } | null = null
+  const endIfFailed = () => {
+    if (failed !== null) throw failed.error
+  }
+  return {
+    onProgress(fraction: number): void {
+      endIfFailed()
+      last = last
+        .then(() => report(fraction))
+        .catch((error: unknown) => {
+          failed ??= { error }
+        })
+    },
+    async told(): Promise<void> {
+      await last
+      endIfFailed()
+    },
+  }
 }
 
 async function tokenize(name: string, prompt: string, { checkpoint, config }: SubjectCheckpoint): Promise<number[]> {

@@ -1,12 +1,13 @@
 import { now } from './clock.ts'
 import type { BenchSink } from './result.ts'
 
-export type Report = (fraction: number, message: string) => void
+/** Resolves when the message has arrived where it is kept, or was dropped. */
+export type Report = (fraction: number, message: string) => Promise<void>
 
 export interface Progress {
   /** Reports of a part of the work, whose own 0 to 1 becomes `from` to `to` of the whole. */
   share(from: number, to: number): Report
-  finish(message: string): void
+  finish(message: string): Promise<void>
 }
 
 /** Milliseconds between two messages, at least: each becomes a row that somebody stores. */
@@ -19,18 +20,18 @@ const pause = 250
 export function progressOf(sink: Pick<BenchSink, 'progress'>, clock: () => number = now): Progress {
   let highest = 0
   let last = Number.NEGATIVE_INFINITY
-  const send = (fraction: number, message: string) => {
+  const send = async (fraction: number, message: string) => {
     highest = Math.max(highest, Math.min(1, fraction))
     last = clock()
-    sink.progress(highest, message)
+    await sink.progress(highest, message)
   }
   return {
     share(from, to) {
       let begun = false
-      return (fraction, message) => {
+      return async (fraction, message) => {
         if (begun && clock() - last < pause) return
         begun = true
-        send(from + (to - from) * fraction, message)
+        await send(from + (to - from) * fraction, message)
       }
     },
     finish: (message) => send(1, message),

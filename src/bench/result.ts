@@ -56,9 +56,11 @@ export interface BenchmarkOutcome {
   keyFigure: number | null
 }
 
-/** Where results go, as they come; called between trials only. */
+/** Where results go, as they come. Called between trials only, and the next trial waits for what is returned. */
 export interface BenchSink {
-  progress(fraction: number, message: string): void
-  subjects(rows: OpenedSubject[]): void
-  series(rows: MeasuredSeries[]): void
+  progress(fraction: number, message: string): void | Promise<void>
+  subjects(rows: OpenedSubject[]): void | Promise<void>
+  series(rows: MeasuredSeries[]): void | Promise<void>
+  /** Called just before each trial, warm-ups included: the moment for what must not happen while one is timed. */
+  beforeTrial?(): void | Promise<void>
 }

@@ -10,7 +10,7 @@ import { type MeasureOptions, measureInterleaved } from './measure.ts'
 import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
 import { describeTest, expectedCost, type PlannedTest, planTests, testOfSubject } from './plan.ts'
-import { progressOf } from './progress.ts'
+import { progressOf, type Report } from './progress.ts'
 import type { BenchmarkOutcome, BenchSink, MeasuredSeries } from './result.ts'
 import { planSubject } from './subject-config.ts'
 import { testTrial } from './trial.ts'
@@ -19,7 +19,7 @@ import { runWarnings, seriesWarnings } from './warnings.ts'
 /**
  * Runs a benchmark in this process: checks what the spec asks for against models and machine, opens the checkpoints,
  * loads every subject (LOAD, COLD), then times each test with the subjects interleaved. Rows go to the sink as they
- * come, never during a timed trial.
+ * come, never during a timed trial, which waits until the sink has taken them.
  * @throws AppError CONTEXT_EXCEEDED or OUT_OF_MEMORY before any weight is loaded; those of opening and running a model
  */
 export async function runBenchmark(
@@ -34,13 +34,13 @@ export async function runBenchmark(
 
   const progress = progressOf(sink)
   const subjects = await openSubjects(spec, plans, places, progress.share(0, 0.2))
-  sink.subjects(subjects.map((subject) => subject.opened))
+  await sink.subjects(subjects.map((subject) => subject.opened))
   const warnings = runWarnings(subjects, environment)
 
   const series: MeasuredSeries[] = []
-  const store = (rows: MeasuredSeries[]) => {
+  const store = async (rows: MeasuredSeries[]) => {
     series.push(...rows)
-    sink.series(rows)
+    await sink.series(rows)
   }
   const random = seededRandom(spec.seed)
   const loaded = new Map<number, RunnableModel>()
@@ -54,13 +54,14 @@ export async function runBenchmark(
     for (const [index, test] of tests.entries()) {
       const cost = costs[index] ?? 0
       const report = progress.share(0.3 + (0.7 * done) / total, 0.3 + (0.7 * (done + cost)) / total)
-      store(await measureTest(spec, test, subjects, models, { random, report }))
+      const beforeTrial = () => sink.beforeTrial?.()
+      await store(await measureTest(spec, test, subjects, models, { random, report, beforeTrial }))
       done += cost
     }
   } finally {
     for (const model of loaded.values()) await model.close()
   }
-  progress.finish('done')
+  await progress.finish('done')
   return { environment: finishEnvironment(environment), warnings, keyFigure: keyFigureOf(series) }
 }
 
@@ -69,8 +70,8 @@ function longestPrompt(subjects: readonly PreparedSubject[]): number | null {
   return lengths.length === 0 ? null : Math.max(...lengths)
 }
 
-interface MeasureContext extends Pick<MeasureOptions, 'random'> {
-  report(fraction: number, message: string): void
+interface MeasureContext extends Pick<MeasureOptions, 'random' | 'beforeTrial'> {
+  report: Report
 }
 
 async function measureTest(
@@ -78,7 +79,7 @@ async function measureTest(
   test: PlannedTest,
   subjects: readonly PreparedSubject[],
   models: readonly RunnableModel[],
-  { random, report }: MeasureContext,
+  { random, report, beforeTrial }: MeasureContext,
 ): Promise<MeasuredSeries[]> {
   const name = describeTest(test)
   const trials = models.map((model, index) => {
@@ -86,13 +87,14 @@ async function measureTest(
     return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
   })
   for (const [index, trial] of trials.entries()) {
-    if (test.depth > 0) report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
+    if (test.depth > 0) await report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
     await trial.fill()
   }
   const samples = await measureInterleaved(trials, {
     blocks: spec.blocks,
     maxMilliseconds: spec.maxSeconds === null ? null : spec.maxSeconds * 1000,
     random,
+    beforeTrial,
     onBlock: (block, fraction) =>
       report(fraction, block === 0 ? `${name}: warming up` : `${name}: block ${block} of ${spec.blocks}`),
   })

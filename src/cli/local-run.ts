@@ -14,6 +14,7 @@ import { openRunStore } from '../workers/database-store.ts'
 import { readMachineId } from '../workers/machine-id.ts'
 import type { Guard, RunStore } from '../workers/run-store.ts'
 import type { CommandContext } from './command.ts'
+import { type Heartbeat, keepBeating } from './heartbeat.ts'
 
 /**
  * Runs a benchmark in this process and stores it exactly as a worker would: this process is a worker for that time, one
@@ -32,11 +33,10 @@ export async function measureAndStore(
   const machineId = await readMachineId()
   const patience = setTimeout(() => terminal.note('Waiting for another benchmark on this machine to end ...'), 1_000)
   const lock = await lockMachine(databaseUrl, machineId, { signal }).finally(() => clearTimeout(patience))
-  let beating: NodeJS.Timeout | null = null
+  let heartbeat: Heartbeat | null = null
   try {
     await registerWorker(db, { id: workerId, hostname: hostname(), pid: process.pid, machineId, devices: [] })
-    // Timers run between trials, which is when a silence of many seconds could begin to matter.
-    beating = setInterval(() => void beat(db, workerId).catch(() => undefined), config.heartbeatMs)
+    heartbeat = keepBeating(() => beat(db, workerId), config)
     const store = openRunStore(db, { workerId, queueLockMs: config.queueLockMs, signal })
     const withoutQueue = { enqueue: () => Promise.resolve() }
     const submission = { spec: parseSpec(input), labels: [], note: 'kvscope bench', idempotencyKey: null }
@@ -44,41 +44,50 @@ export async function measureAndStore(
     const taken = await store.take(runId)
     if (taken === null)
       throw new AppError('CONFLICT', `Run ${runId} was taken by another worker`, 'Run the command again.')
-    await execute(taken, parseSpec(taken.spec), store, db, context)
+    await execute(taken, parseSpec(taken.spec), { store, db, heartbeat, context })
     return runId
   } finally {
-    if (beating !== null) clearInterval(beating)
+    await heartbeat?.stop()
     await removeWorker(db, workerId).catch(() => undefined)
     await lock.release()
     await db.close()
   }
 }
 
+interface ExecutionParts {
+  store: RunStore
+  db: Database
+  heartbeat: Heartbeat
+  context: CommandContext
+}
+
 async function execute(
   guard: Guard,
   spec: BenchmarkSpec,
-  store: RunStore,
-  db: Database,
-  context: CommandContext,
+  { store, db, heartbeat, context }: ExecutionParts,
 ): Promise<void> {
   const { config, terminal, signal } = context
-  const writes = orderedWrites()
   const sink: BenchSink = {
-    progress(fraction, message) {
+    async progress(fraction, message) {
+      heartbeat.afterTrials()
       signal.throwIfAborted()
       terminal.progress(fraction, message)
-      writes.add(() => store.addProgress(guard, fraction, message))
+      ensureMine(await store.addProgress(guard, fraction, message))
     },
-    subjects: (rows) => writes.add(() => store.completeSubjects(guard, rows)),
-    series: (rows) => writes.add(() => store.insertSeries(guard, rows)),
+    async subjects(rows) {
+      ensureMine(await store.completeSubjects(guard, rows))
+    },
+    async series(rows) {
+      heartbeat.afterTrials()
+      ensureMine(await store.insertSeries(guard, rows))
+    },
+    beforeTrial: () => heartbeat.beforeTrial(),
   }
   try {
     const outcome = await runBenchmark(spec, config, sink)
-    await writes.done()
     const { environment, ...rest } = outcome
     await store.finish(guard, { outcome: { ...rest, environment: { ...environment } } }, null)
   } catch (error) {
-    await writes.done().catch(() => undefined)
     if (signal.aborted) await cancelRun(db, guard.runId)
     else
       await store.finish(
@@ -92,25 +101,6 @@ async function execute(
   }
 }
 
-/** Writes one after the other behind the measuring; the first that fails or is refused stops it at its next word. */
-function orderedWrites() {
-  let failed: unknown = null
-  let last = Promise.resolve()
-  return {
-    add(write: () => Promise<boolean>): void {
-      if (failed !== null) throw failed
-      last = last.then(async () => {
-        if (failed !== null) return
-        try {
-          if (!(await write())) failed = new AppError('CONFLICT', 'The run was cancelled or taken by another worker')
-        } catch (error) {
-          failed = error
-        }
-      })
-    },
-    async done(): Promise<void> {
-      await last
-      if (failed !== null) throw failed
-    },
-  }
+function ensureMine(written: boolean): void {
+  if (!written) throw new AppError('CONFLICT', 'The run was cancelled or taken by another worker')
 }

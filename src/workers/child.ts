@@ -1,20 +1,30 @@
 import { fileURLToPath } from 'node:url'
 import { measureBenchmark } from './benchmark.ts'
 import { describeFailure } from './cause-of-death.ts'
-import type { ChildMessage, ChildSink, Outcome, StartMessage } from './messages.ts'
+import type { ChildMessage, ChildSink, NumberedMessage, Outcome, ParentMessage, StartMessage } from './messages.ts'
 import { dieWithParent } from './parent-watch.ts'
 
-/** Sends in order; the channel to the parent is a pipe, so nothing overtakes. */
-function send(message: ChildMessage): Promise<void> {
+/** Messages that the parent has not answered yet, by number. */
+const unanswered = new Map<number, () => void>()
+let sent = 0
+
+/** Resolves when the parent has stored the message. */
+function post(message: ChildMessage): Promise<void> {
   return new Promise((resolve, reject) => {
     if (process.send === undefined) return reject(new Error('a child needs the channel of a worker'))
-    process.send(message, undefined, undefined, (error) => (error === null ? resolve() : reject(error)))
+    sent += 1
+    unanswered.set(sent, resolve)
+    const numbered: NumberedMessage = { number: sent, message }
+    process.send(numbered, undefined, undefined, (error) => {
+      // A failing channel means that the worker is gone, and then this process ends anyway.
+      if (error !== null) process.exit(1)
+    })
   })
 }
 
-const post = (message: ChildMessage): void => {
-  // A failing channel means that the worker is gone, and then this process ends anyway.
-  void send(message).catch(() => process.exit(1))
+function answer(number: number): void {
+  unanswered.get(number)?.()
+  unanswered.delete(number)
 }
 
 const sink: ChildSink = {
@@ -33,17 +43,17 @@ function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcome> {
 
 async function execute(start: StartMessage): Promise<void> {
   try {
-    await send({ type: 'outcome', outcome: await work(start) })
+    await post({ type: 'outcome', outcome: await work(start) })
   } catch (error) {
     const stack = error instanceof Error ? error.stack : String(error)
     process.stderr.write(`${stack}\n`)
-    await send({ type: 'failed', error: describeFailure(error) })
+    await post({ type: 'failed', error: describeFailure(error) })
   }
   process.exit(0)
 }
 
 /**
- * The entry of one execution: computes what the parent's one message asks for, sends results as they come, and ends.
+ * The entry of one execution: computes what the parent's first message asks for, sends results as they come, and ends.
  * It knows no database, and it dies with its parent.
  * @param parent pid of the worker
  */
@@ -53,7 +63,10 @@ export function runChild(parent: number): void {
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => undefined)
   process.once('disconnect', () => process.exit(1))
-  process.once('message', (start: StartMessage) => void execute(start))
+  process.on('message', (message: ParentMessage) => {
+    if (message.type === 'ack') answer(message.number)
+    else void execute(message)
+  })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) runChild(Number(process.argv[2]))

@@ -30,8 +30,8 @@ export type ExecutionEnd = 'finished' | 'lost' | 'stopped'
 type StopReason = 'lost' | 'stopped' | 'timed out' | 'not stored'
 
 /**
- * One attempt at a run: starts a child, stores what it sends in the order in which it comes, and ends the run. The
- * child is killed as soon as the run is no longer this attempt's, takes too long, or the worker shuts down.
+ * One attempt at a run: starts a child, stores what it sends in the order in which it comes, answering each message once
+ * it is stored, and ends the run. The child is killed as soon as the run is no longer this attempt's, takes too long, or the worker shuts down.
  * @throws when the database could not be reached for so long that results were lost; the run is then unfinished
  */
 export async function execute(guard: Guard, spec: RunSpec, context: ExecutionContext): Promise<ExecutionEnd> {
@@ -71,11 +71,12 @@ export async function execute(guard: Guard, spec: RunSpec, context: ExecutionCon
     }
   }
 
-  const onMessage = (message: ChildMessage) => {
+  const onMessage = (message: ChildMessage, acknowledge: () => void) => {
     stored = stored.then(async () => {
       if (state.stopped !== null) return
       try {
-        if (!(await handle(message))) stop('lost')
+        if (await handle(message)) acknowledge()
+        else stop('lost')
       } catch (error) {
         state.storeError = error
         stop('not stored')

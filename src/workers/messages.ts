@@ -7,13 +7,22 @@ import type { RunSpec } from '../jobs/spec.ts'
  * The child knows no database and the parent no model, so these types belong to neither side.
  */
 
-/** The one message from parent to child. */
+/** The first message from parent to child. */
 export interface StartMessage {
   type: 'start'
   spec: RunSpec
   dataDir: string
   modelRoots: readonly string[]
 }
+
+/** The parent's answer to a message of the child, once it is stored; there is none when the child is to be killed. */
+export interface AckMessage {
+  type: 'ack'
+  /** of the message answered */
+  number: number
+}
+
+export type ParentMessage = StartMessage | AckMessage
 
 /** What is known of a subject once its weights have been opened. */
 export interface OpenedSubject {
@@ -49,7 +58,10 @@ export interface Outcome {
   keyFigure: number | null
 }
 
-/** Messages from child to parent, in the order of the work; `outcome` or `failed` is the last. None during a timed trial. */
+/**
+ * Messages from child to parent, in the order of the work; `outcome` or `failed` is the last. The child goes on when a
+ * message is answered, so none is on its way, nor is the parent storing one, during a timed trial.
+ */
 export type ChildMessage =
   | { type: 'progress'; fraction: number; message: string }
   | { type: 'subjects'; rows: OpenedSubject[] }
@@ -57,9 +69,15 @@ export type ChildMessage =
   | { type: 'outcome'; outcome: Outcome }
   | { type: 'failed'; error: ErrorRecord }
 
-/** Where the work of a child goes; a job kind calls it between trials only. */
+/** As it goes over the channel: numbered from 1 in the order sent. */
+export interface NumberedMessage {
+  number: number
+  message: ChildMessage
+}
+
+/** Where the work of a child goes; a job kind calls it between trials only and waits until the parent has stored it. */
 export interface ChildSink {
-  progress(fraction: number, message: string): void
-  subjects(rows: OpenedSubject[]): void
-  series(rows: MeasuredSeries[]): void
+  progress(fraction: number, message: string): Promise<void>
+  subjects(rows: OpenedSubject[]): Promise<void>
+  series(rows: MeasuredSeries[]): Promise<void>
 }

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { readChildEnvironment } from '../config.ts'
 import { keepTail } from './log-tail.ts'
-import type { ChildMessage, StartMessage } from './messages.ts'
+import type { ChildMessage, NumberedMessage, ParentMessage, StartMessage } from './messages.ts'
 
 const entry = fileURLToPath(new URL('./child.ts', import.meta.url))
 
@@ -25,11 +25,12 @@ export interface Child {
 
 /**
  * Starts the child of one execution. Its environment holds no secret, and what it prints is kept, not shown.
+ * @param onMessage called for each message in the order sent; the child waits until the message is acknowledged
  * @param execArgv flags of V8 and Node before the loader, e.g. to bound the heap
  */
 export function startChild(
   start: StartMessage,
-  onMessage: (message: ChildMessage) => void,
+  onMessage: (message: ChildMessage, acknowledge: () => void) => void,
   execArgv: readonly string[] = [],
 ): Child {
   const child = fork(entry, [String(process.pid)], {
@@ -55,10 +56,14 @@ export function startChild(
       else tail.add(`${error.message}\n`)
     })
   })
-  child.on('message', (message: ChildMessage) => onMessage(message))
-  child.send(start, (error) => {
-    // The child is gone already; `ended` says how.
-    if (error !== null) tail.add(`${error.message}\n`)
-  })
+  const send = (message: ParentMessage) =>
+    child.send(message, (error) => {
+      // The child is gone already; `ended` says how.
+      if (error !== null) tail.add(`${error.message}\n`)
+    })
+  child.on('message', ({ number, message }: NumberedMessage) =>
+    onMessage(message, () => void send({ type: 'ack', number })),
+  )
+  send(start)
   return { pid: child.pid, ended, log: () => tail.text(), kill: () => void child.kill('SIGKILL') }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BenchSink, MeasuredSeries, OpenedSubject } from '../../../src/bench/result.ts'
 import { runBenchmark } from '../../../src/bench/run-benchmark.ts'
@@ -21,9 +22,9 @@ afterAll(() => rm(dataDir, { recursive: true }))
 function collect() {
   const seen = { progress: [] as [number, string][], subjects: [] as OpenedSubject[], series: [] as MeasuredSeries[] }
   const sink: BenchSink = {
-    progress: (fraction, message) => seen.progress.push([fraction, message]),
-    subjects: (rows) => seen.subjects.push(...rows),
-    series: (rows) => seen.series.push(...rows),
+    progress: (fraction, message) => void seen.progress.push([fraction, message]),
+    subjects: (rows) => void seen.subjects.push(...rows),
+    series: (rows) => void seen.series.push(...rows),
   }
   return { seen, sink }
 }
@@ -102,6 +103,28 @@ describe('runBenchmark', () => {
     expect(lengths.sort()).toEqual(['COLD 0: 9', 'COLD 1: 43', 'FORWARD 0: 9', 'FORWARD 1: 43'])
     const forward = series.find(({ phase, subjectIndex }) => phase === 'FORWARD' && subjectIndex === 1)
     expect(forward?.kvCacheBytes).toBe(2 * 2 * 32 * 4 * 43)
+  })
+
+  it('begins no trial before the sink has taken what it was given', async () => {
+    const log: string[] = []
+    const take = async (what: string) => {
+      log.push(`${what} given`)
+      await setTimeout(2)
+      log.push(`${what} taken`)
+    }
+    const sink: BenchSink = {
+      progress: () => take('progress'),
+      subjects: () => take('subjects'),
+      series: () => take('series'),
+      beforeTrial: () => void log.push('trial'),
+    }
+    const spec = specOf({ subjects: [{ source }, { source, convert: { kvHeads: 1 } }], tests: [{ promptTokens: 4 }] })
+    await runBenchmark({ ...spec, blocks: 30 }, { dataDir, modelRoots: [] }, sink)
+    for (const [place, line] of log.entries()) {
+      if (line.endsWith('given')) expect(log[place + 1]).toBe(line.replace('given', 'taken'))
+    }
+    expect(log.filter((line) => line === 'trial').length).toBeGreaterThanOrEqual(2 * 31)
+    expect(log.lastIndexOf('series given')).toBeGreaterThan(log.lastIndexOf('trial'))
   })
 
   it('refuses a test beyond the context before it writes or loads a weight', async () => {

@@ -31,7 +31,7 @@ function simulate(durations: readonly ((run: number) => number)[]) {
       blocks: 4,
       maxMilliseconds: null,
       random: seededRandom(1),
-      onBlock: (block, fraction) => blocks.push([block, fraction]),
+      onBlock: (block, fraction) => void blocks.push([block, fraction]),
       clock: () => time,
       ...options,
     })
@@ -79,6 +79,16 @@ describe('measureInterleaved', () => {
     const { measure } = simulate([constant(100_000)])
     const [samples] = await measure({ blocks: 50, maxMilliseconds: 50_000 })
     expect(samples).toHaveLength(1)
+  })
+  it('waits for whoever is told of a block or a trial, before it prepares one', async () => {
+    const { measure, log } = simulate([constant(5)])
+    const slowly = (what: string) => async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      log.push(what)
+    }
+    await measure({ blocks: 1, onBlock: slowly('block'), beforeTrial: slowly('before') })
+    const trial = ['before', 'prepare 0', 'run 0', 'inspect 0']
+    expect(log).toEqual(['block', ...trial, ...trial, ...trial, 'block', ...trial])
   })
   it('reports a fraction that never falls, with the warm-up as block 0', async () => {
     const { measure, blocks } = simulate([constant(5)])

@@ -101,7 +101,7 @@ describe('progressOf', () => {
   it('never falls, maps parts into the whole, and drops messages that come too quickly', () => {
     let time = 0
     const seen: [number, string][] = []
-    const progress = progressOf({ progress: (fraction, message) => seen.push([fraction, message]) }, () => time)
+    const progress = progressOf({ progress: (fraction, message) => void seen.push([fraction, message]) }, () => time)
     const first = progress.share(0, 0.5)
     const second = progress.share(0.5, 1)
     first(0, 'a')
