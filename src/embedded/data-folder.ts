@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm } from 'node:fs/promises'
+import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +13,17 @@ export interface Ownership {
 }
 
 const owner = 'owner'
+
+/** Everything that kvscope puts into a data folder by itself, drafts of killed processes included. */
+const ownEntries = [
+  /^(owner|postgres-start|postgres-user)\.\d+\.[0-9a-f]+\.(claim|draft)$/,
+  /^postgres(\.draft-[0-9a-f]+(\.password)?)?$/,
+  /^postgres-(elsewhere|password)(\.draft)?$/,
+  /^postgres-port$/,
+  /^postgres\.log$/,
+  /^postgres-binaries-[\w.+-]+$/,
+  /^(weights|logs|bench-peers)$/,
+]
 
 /**
  * Makes this process the one server (`serve` or `demo`) of a data folder. An owner that died, even by kill -9, counts no
@@ -51,7 +62,7 @@ export function dataFolderOwner(dataDir: string): { pid: number; address: string
  * stopped first.
  * @returns the paths removed
  * @throws AppError DATA_DIR_IN_USE while a process owns the folder or uses its PostgreSQL; PATH_FORBIDDEN for a folder
- *   that holds more than kvscope's data, such as the home folder or the current one
+ *   that holds more than kvscope's data: the home folder, the current one, or one with an entry of another name
  */
 export async function resetDataFolder(dataDir: string): Promise<string[]> {
   const folder = await realpath(dataDir).catch(() => null)
@@ -90,4 +101,11 @@ async function refuseSharedFolder(folder: string): Promise<void> {
       'Set KVSCOPE_DATA_DIR to the folder that kvscope made for itself.',
     )
   }
+  const foreign = (await readdir(folder)).find((name) => !ownEntries.some((own) => own.test(name)))
+  if (foreign === undefined) return
+  throw new AppError(
+    'PATH_FORBIDDEN',
+    `${folder} holds more than the data of kvscope (${foreign}), so it is not removed.`,
+    `Set KVSCOPE_DATA_DIR to the folder that kvscope made for itself, or move ${foreign} away.`,
+  )
 }

@@ -37,7 +37,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   const stopServers = async () => {
     await redis?.stop()
     await postgres?.stop()
-    await resetDataFolder(folder)
+    await removeFolder(folder)
   }
   try {
     if (needsServers()) {
@@ -83,6 +83,12 @@ async function makeTemplate(adminUrl: string): Promise<void> {
   await client.end()
 }
 
+/** Redis is the tests' own: a reset would refuse a folder that holds it. */
+async function removeFolder(folder: string): Promise<void> {
+  await rm(join(folder, 'redis'), { recursive: true, force: true })
+  await resetDataFolder(folder)
+}
+
 /** Ends what a test run that was itself killed had to leave. */
 async function sweepUp(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
@@ -90,6 +96,6 @@ async function sweepUp(): Promise<void> {
     if (!Number.isSafeInteger(pid) || pidExists(pid)) continue
     const folder = join(tmpdir(), name)
     endLeftOverRedis(join(folder, 'redis'))
-    await resetDataFolder(folder).catch(() => rm(folder, { recursive: true, force: true }))
+    await removeFolder(folder).catch(() => rm(folder, { recursive: true, force: true }))
   }
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync } from 'node:fs'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -81,6 +81,43 @@ describe('resetDataFolder', () => {
     expect(await resetDataFolder(folder)).toEqual([folder])
     expect(existsSync(folder)).toBe(false)
     expect(await resetDataFolder(folder)).toEqual([])
+  })
+
+  it.each(['thesis.tex', 'postgres-notes', 'weights.bak', '.git', 'owner.claim'])(
+    'refuses a folder that holds %s too, and removes nothing of it',
+    async (name) => {
+      const folder = newFolder()
+      await mkdir(join(folder, 'weights'), { recursive: true })
+      await writeFile(join(folder, 'weights', 'one'), 'x')
+      await writeFile(join(folder, name), 'mine')
+      await expect(resetDataFolder(folder)).rejects.toMatchObject({
+        code: 'PATH_FORBIDDEN',
+        message: expect.stringContaining(`(${name})`),
+      })
+      expect((await readdir(folder)).sort()).toEqual([name, 'weights'].sort())
+      expect(existsSync(join(folder, 'weights', 'one'))).toBe(true)
+    },
+  )
+
+  it('removes what killed processes have left', async () => {
+    const folder = newFolder()
+    await mkdir(folder)
+    const left = [
+      'owner.7.00000000.claim',
+      'owner.7.0a1b2c3d.draft',
+      'postgres-user.7.0a1b2c3d.claim',
+      'postgres-start.7.0a1b2c3d.claim',
+      'postgres.log',
+      'postgres.draft-0a1b2c3d',
+      'postgres.draft-0a1b2c3d.password',
+      'postgres-password.draft',
+      'postgres-port',
+      'postgres-elsewhere.draft',
+      'postgres-binaries-18.4.0-beta.17.draft',
+      'logs',
+    ]
+    for (const name of left) await writeFile(join(folder, name), '')
+    expect(await resetDataFolder(folder)).toEqual([folder])
   })
 
   it('refuses a folder that is served', async () => {
