@@ -1,5 +1,6 @@
-import type { Device } from '../generated/prisma/client.ts'
+import { type Device, Prisma } from '../generated/prisma/client.ts'
 import type { Queries } from './client.ts'
+import { moveRuns } from './run-moves.ts'
 
 /** What is needed to enqueue a run: its next attempt is `attempt + 1`. */
 export interface UnfinishedRun {
@@ -20,14 +21,24 @@ export function findWaitingRuns(db: Queries, waitedMs: number, limit: number): P
     ORDER BY "queuedAt", id`
 }
 
-/** Running runs whose worker has removed itself or has said nothing for `silentMs`. */
-export function findOrphanedRuns(db: Queries, silentMs: number): Promise<UnfinishedRun[]> {
-  return db.$queryRaw<UnfinishedRun[]>`
-    SELECT run.id, run.device, run.attempt
-    FROM "Run" AS run LEFT JOIN "Worker" AS worker ON worker.id = run."workerId"
-    WHERE run.status = 'RUNNING'
-      AND (worker.id IS NULL OR worker."lastSeen" < now() - ${silentMs} * interval '1 millisecond')
-    ORDER BY run."queuedAt", run.id`
+/**
+ * RUNNING -> QUEUED for every run whose worker has removed itself or has said nothing for `silentMs`. Such a run keeps
+ * its `queuedAt`, for it has waited already, and its `takes`, for it may be what ended the worker.
+ * @returns them
+ */
+export function requeueOrphanedRuns(db: Queries, silentMs: number): Promise<UnfinishedRun[]> {
+  // With its attempt: a run that another worker takes meanwhile is no orphan any more.
+  const orphaned = Prisma.sql`
+    SELECT orphan.id, orphan.attempt
+    FROM "Run" AS orphan LEFT JOIN "Worker" AS worker ON worker.id = orphan."workerId"
+    WHERE orphan.status = 'RUNNING'
+      AND (worker.id IS NULL OR worker."lastSeen" < now() - ${silentMs} * interval '1 millisecond')`
+  return moveRuns(
+    db,
+    Prisma.sql`status = 'QUEUED', fraction = 0, "workerId" = NULL, "startedAt" = NULL`,
+    Prisma.sql`run.status = 'RUNNING' AND (run.id, run.attempt) IN (${orphaned})`,
+    'its worker is gone',
+  )
 }
 
 /** Runs that a worker is said to be running. */

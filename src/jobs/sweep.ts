@@ -6,8 +6,8 @@ import {
   deleteDeadWorkers,
   deleteEarlierAttempts,
   findOfferedDevices,
-  findOrphanedRuns,
   findWaitingRuns,
+  requeueOrphanedRuns,
   type UnfinishedRun,
 } from '../db/unfinished-runs.ts'
 import { AppError } from '../errors.ts'
@@ -45,14 +45,37 @@ function deviceUnavailable(device: Device, waitedMs: number): AppError {
 
 /**
  * Finds, every `sweepMs`, what a lost message or a dead process has left behind: runs to be enqueued (again), runs
- * whose device nobody offers, rows of earlier attempts, rows of dead workers. The API and every worker have a sweeper;
+ * whose worker is gone, runs whose device nobody offers, rows of earlier attempts, rows of dead workers. The API and every worker have a sweeper;
  * one sweeps at a time. Enqueuing what is enqueued already does nothing.
  */
 export function startSweeper({ db, queues, config, logger }: SweepContext): Sweeper {
   const { sweepMs, queueLockMs, deviceTimeoutMs } = config
   // A worker that stops takes its row along, so each sweeper remembers when it last saw a device offered. A restarted
   // one gives the workers the whole time again.
-  const lastOffered = new Map<Device, number>(devices.map((device) => [device, performance.now()]))
+  const lastOffered = new Map<Device, number>()
+  // By the wall clock, which also shows that this machine slept.
+  let lastLook = Date.now()
+  let silenceCountsFrom = 0
+  const offerAll = (now: number) => {
+    for (const device of devices) lastOffered.set(device, now)
+  }
+  offerAll(lastLook)
+
+  /**
+   * Silence counts only while somebody could have been heard: while the database is away nobody beats, and the first
+   * look afterwards finds living workers silent. All get the whole time again then.
+   */
+  const look = async () => {
+    const offered = await findOfferedDevices(db, queueLockMs)
+    const now = Date.now()
+    if (now - lastLook > Math.max(2 * sweepMs, queueLockMs / 2)) {
+      logger.warn({ forMs: now - lastLook }, 'the workers could not be seen')
+      offerAll(now)
+      silenceCountsFrom = now + queueLockMs
+    }
+    lastLook = now
+    for (const device of offered) lastOffered.set(device, now)
+  }
 
   const enqueue = async (runs: UnfinishedRun[], why: string) => {
     for (const { id, device, attempt } of runs) {
@@ -62,7 +85,7 @@ export function startSweeper({ db, queues, config, logger }: SweepContext): Swee
   }
 
   const failUnserved = async () => {
-    const unserved = devices.filter((device) => performance.now() - (lastOffered.get(device) ?? 0) >= deviceTimeoutMs)
+    const unserved = devices.filter((device) => lastLook - (lastOffered.get(device) ?? lastLook) >= deviceTimeoutMs)
     for (const device of unserved) {
       const failed = await failUnstarted(db, device, deviceTimeoutMs, deviceUnavailable(device, deviceTimeoutMs))
       if (failed > 0) logger.warn({ device, runs: failed }, 'no worker offers the device')
@@ -70,10 +93,10 @@ export function startSweeper({ db, queues, config, logger }: SweepContext): Swee
   }
 
   const sweepOnce = async () => {
-    for (const device of await findOfferedDevices(db, queueLockMs)) lastOffered.set(device, performance.now())
+    await look()
     await trySweepLock(db, async () => {
+      if (lastLook >= silenceCountsFrom) await enqueue(await requeueOrphanedRuns(db, queueLockMs), 'its worker is gone')
       await failUnserved()
-      await enqueue(await findOrphanedRuns(db, queueLockMs), 'its worker is gone')
       await enqueue(await findWaitingRuns(db, messageMs, enqueuedAtOnce), 'its message may be lost')
       await deleteEarlierAttempts(db)
       await deleteDeadWorkers(db, dayMs)

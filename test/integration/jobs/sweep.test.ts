@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { readConfig } from '../../../src/config.ts'
 import { connectDatabase, type Database } from '../../../src/db/client.ts'
+import { readEvents } from '../../../src/db/events.ts'
 import { insertSeries } from '../../../src/db/results.ts'
-import { requireRun, takeRun } from '../../../src/db/runs.ts'
+import { finishRun, requireRun, takeRun } from '../../../src/db/runs.ts'
 import { databaseTime, registerWorker } from '../../../src/db/workers.ts'
 import type { Device } from '../../../src/jobs/glossary.ts'
 import { submitRun } from '../../../src/jobs/submit.ts'
@@ -67,7 +68,7 @@ it('enqueues a run that has waited for a while again, and leaves a fresh one alo
   expect(sent).toEqual([`${old} CPU 1`])
 })
 
-it('enqueues the next attempt of a run whose worker is silent or gone, and leaves one that is worked on alone', async () => {
+it('queues a run whose worker is silent or gone for its next attempt, and leaves one that is worked on alone', async () => {
   const [silent, gone, worked] = [await submit(), await submit(), await submit()]
   const never = new Date(0)
   await takeRun(db, silent, await addWorker(5000), never)
@@ -76,6 +77,76 @@ it('enqueues the next attempt of a run whose worker is silent or gone, and leave
   sent = []
   await sweeper().sweep()
   expect(sent.sort()).toEqual([`${silent} CPU 2`, `${gone} CPU 2`].sort())
+  const queued = { status: 'QUEUED', attempt: 1, takes: 1, workerId: null, startedAt: null }
+  expect(await requireRun(db, silent)).toMatchObject(queued)
+  expect(await requireRun(db, gone)).toMatchObject(queued)
+  expect((await requireRun(db, worked)).status).toBe('RUNNING')
+  expect((await readEvents(db, gone, 0, 10)).at(-1)).toMatchObject({ status: 'QUEUED', message: 'its worker is gone' })
+})
+
+it('breaks the guard of a worker that was only silent, and leaves an orphan that was taken before it to its taker', async () => {
+  const [paused, redelivered] = [await submit(), await submit()]
+  const never = new Date(0)
+  await takeRun(db, paused, await addWorker(5000), never)
+  await takeRun(db, redelivered, await addWorker(5000), never)
+  const successor = await addWorker(0)
+  const taken = await takeRun(db, redelivered, successor, await databaseTime(db, 1000))
+  expect(taken).toMatchObject({ attempt: 2 })
+  await sweeper().sweep()
+  expect(await requireRun(db, redelivered)).toMatchObject({ status: 'RUNNING', attempt: 2, workerId: successor })
+  const error = { code: 'INTERNAL', message: 'late', hint: null } as const
+  expect(await finishRun(db, { runId: paused, attempt: 1 }, { status: 'FAILED', error, log: null })).toBe(false)
+  expect(await takeRun(db, paused, successor, never)).toMatchObject({ attempt: 2 })
+})
+
+it('fails a run whose only worker is gone when nobody offers its device for the whole time', async () => {
+  const runId = await submit()
+  await takeRun(db, runId, randomUUID(), new Date(0))
+  const one = sweeper(300)
+  await until('the run failed', async () => {
+    await one.sweep()
+    return (await requireRun(db, runId)).status === 'FAILED'
+  })
+  expect(await requireRun(db, runId)).toMatchObject({ errorCode: 'DEVICE_UNAVAILABLE', attempt: 1 })
+})
+
+it('counts no silence from while the database was away, and counts it afterwards', async () => {
+  const [running, cuda] = [await submit(), await submit('CUDA')]
+  await takeRun(db, running, await addWorker(0), new Date(0))
+  for (const runId of [running, cuda]) await age(runId, 3_600_000)
+  let away = false
+  const lossy = new Proxy(db, {
+    get: (target, key) => {
+      if (away) throw new Error('connection refused')
+      return Reflect.get(target, key, target)
+    },
+  })
+  vi.useFakeTimers({ toFake: ['Date'] })
+  try {
+    const config = { sweepMs: 45_000, queueLockMs: 1000, deviceTimeoutMs: 60_000 }
+    const one = startSweeper({ db: lossy, queues, config, logger })
+    sweepers.push(one)
+    const statuses = async () => [(await requireRun(db, running)).status, (await requireRun(db, cuda)).status]
+    const later = (ms: number) => vi.setSystemTime(Date.now() + ms)
+    away = true
+    later(60_000)
+    await expect(one.sweep()).rejects.toThrow('refused')
+    later(60_000)
+    away = false
+    await db.worker.updateMany({ data: { lastSeen: await databaseTime(db, 120_000) } })
+    sent = []
+    await one.sweep()
+    expect(await statuses()).toEqual(['RUNNING', 'QUEUED'])
+    later(1000)
+    await one.sweep()
+    expect(await statuses()).toEqual(['QUEUED', 'QUEUED'])
+    expect(sent).toContain(`${running} CPU 2`)
+    later(59_000)
+    await one.sweep()
+    expect(await statuses()).toEqual(['FAILED', 'FAILED'])
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 it('fails a run whose device nobody has offered for the whole time, naming device, wait and remedy', async () => {
