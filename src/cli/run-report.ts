@@ -27,7 +27,10 @@ function deepestDecode(run: BenchmarkRun, subject: Subject): Series | null {
   return decodes.toSorted((a, b) => cachedTokens(b) - cachedTokens(a))[0] ?? null
 }
 
-/** Tokens in the cache that the last step of a trial was fed, all sequences together: its own token is not among them. */
+/**
+ * Tokens in the cache that the last step of a decode was fed, all sequences together: its own token is not among them,
+ * so a single token at depth 0 read none.
+ */
 export function cachedTokens(series: Pick<Series, 'depth' | 'promptTokens' | 'generatedTokens' | 'batch'>): number {
   return (series.depth + series.promptTokens + Math.max(0, series.generatedTokens - 1)) * series.batch
 }
@@ -101,7 +104,9 @@ function cacheTable(run: BenchmarkRun, style: Style): string {
       labels[index] ?? '',
       formatCount(subject.model.parameters),
       formatInteger(kvBytesPerToken(subject)),
-      measured === null || decode === null ? '–' : formatInteger(measured / cachedTokens(decode)),
+      measured === null || decode === null || cachedTokens(decode) === 0
+        ? '–'
+        : formatInteger(measured / cachedTokens(decode)),
       measured === null ? '–' : formatBytes(measured),
     ]
   })

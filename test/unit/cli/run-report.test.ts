@@ -30,10 +30,20 @@ describe('the report of a run', () => {
 
   it('divides the measured cache by the tokens that the last step was fed, not by the formula', () => {
     expect(cachedTokens({ depth: 512, promptTokens: 0, generatedTokens: 8, batch: 2 })).toBe(1038)
-    expect(cachedTokens({ depth: 0, promptTokens: 512, generatedTokens: 0, batch: 1 })).toBe(512)
+    expect(cachedTokens({ depth: 0, promptTokens: 0, generatedTokens: 1, batch: 1 })).toBe(0)
     expect(kvBytesPerToken(subject(0, 16))).toBe(24 * 2 * 16 * 64 * 4)
     const wrong = { ...run, series: run.series.map((each) => ({ ...each, kvCacheBytes: 519 * 1000 })) }
     expect(runReport(wrong, createStyle(false))).toMatch(/MHA 16 +354\.8 M +196,608 +1,000 /)
+  })
+
+  it('shows a dash for a decode that read no cache: one token at depth 0', () => {
+    const decodes = run.series.filter((each) => each.phase === 'DECODE' && each.depth === 9)
+    for (const kvCacheBytes of [0, null]) {
+      const single = { depth: 0, generatedTokens: 1, test: 'tg1', kvCacheBytes, kvCacheBytesPredicted: kvCacheBytes }
+      const report = runReport({ ...run, series: decodes.map((each) => ({ ...each, ...single })) }, createStyle(false))
+      expect(report).toMatch(/MHA 16 +354\.8 M +196,608 +– /)
+      expect(report).not.toContain('NaN')
+    }
   })
 
   it('shows decode a token, with the ratio and its interval, and single values without one', () => {
