@@ -39,12 +39,24 @@ export async function estimateResources(spec: BenchmarkSpec, modelRoots: readonl
   return estimatePlanned(spec, plans)
 }
 
-export function estimatePlanned(spec: BenchmarkSpec, plans: readonly SubjectPlan[]): ResourceEstimate {
-  const subjects = plans.map((plan) => subjectMemory(plan, spec.tests))
+/** @param prompts tokens of the prompt for each subject, once they are known; null or missing: no prompt counts */
+export function estimatePlanned(
+  spec: BenchmarkSpec,
+  plans: readonly SubjectPlan[],
+  prompts: readonly (number | null)[] = [],
+): ResourceEstimate {
+  const subjects = plans.map((plan, index) =>
+    subjectMemory(plan, [...spec.tests, ...promptTest(prompts[index] ?? null)]),
+  )
   // Weights and caches of all subjects stay; only one computes at a time.
   const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache, 0)
   const memoryBytes = processBytes + held + Math.max(...subjects.map((subject) => subject.step))
   return { memoryBytes: Math.ceil(memoryBytes), diskBytes: diskBytes(spec.subjects, plans), subjects }
+}
+
+/** The cold and the warm forward of a prompt take what a prefill of its length does. */
+function promptTest(promptTokens: number | null): BenchmarkTest[] {
+  return promptTokens === null ? [] : [{ promptTokens, generatedTokens: 0, depth: 0, batch: 1 }]
 }
 
 function subjectMemory({ name, config, dtype }: SubjectPlan, tests: readonly BenchmarkTest[]): SubjectMemory {

@@ -52,10 +52,16 @@ export function ensurePromptFits(name: string, config: ModelConfig, tokens: read
 
 /**
  * Refuses a run that needs more memory than there is, before a weight is loaded.
+ * @param prompts tokens of the prompt for each subject, once they are known
  * @throws AppError OUT_OF_MEMORY with the arithmetic
  */
-export function ensureMemory(spec: BenchmarkSpec, plans: readonly SubjectPlan[], available = availableMemory()): void {
-  const { memoryBytes, subjects } = estimatePlanned(spec, plans)
+export function ensureMemory(
+  spec: BenchmarkSpec,
+  plans: readonly SubjectPlan[],
+  available = availableMemory(),
+  prompts: readonly (number | null)[] = [],
+): void {
+  const { memoryBytes, subjects } = estimatePlanned(spec, plans, prompts)
   if (memoryBytes <= available.bytes) return
   const parts = subjects.map(
     ({ name, weights, kvCache, step }) =>
@@ -64,7 +70,7 @@ export function ensureMemory(spec: BenchmarkSpec, plans: readonly SubjectPlan[],
   throw new AppError(
     'OUT_OF_MEMORY',
     `the run needs about ${gigabytes(memoryBytes)} (${parts.join('; ')}), and ${gigabytes(available.bytes)} are left by the ${available.bound}`,
-    'Take fewer or smaller subjects, a smaller depth or batch, or free memory.',
+    'Take fewer or smaller subjects, a smaller depth or batch, a shorter prompt, or free memory.',
   )
 }
 

@@ -6,8 +6,10 @@ import { type Random, shuffled } from '../stats/random.ts'
 import { now } from './clock.ts'
 import { peakResidentBytes, restartPeak } from './memory.ts'
 import type { PreparedSubject } from './open-subjects.ts'
+import { stepsOf } from './plan.ts'
 import type { Report } from './progress.ts'
 import type { MeasuredSeries } from './result.ts'
+import { forwardAll, sliceSteps } from './trial.ts'
 
 /** A subject's device in the runtime's spelling. */
 const providerOf = {
@@ -30,7 +32,7 @@ export interface LoadContext {
 
 /**
  * Loads the subjects in a random order and times each load (LOAD) and, right after it, the first forward pass of the
- * prompt (COLD). Both happen once, so they are single values: whatever the operating system holds of the file in memory
+ * prompt (COLD), in the steps that the warm one takes. Both happen once, so they are single values: whatever the operating system holds of the file in memory
  * is in them.
  */
 export async function loadSubjects(subjects: readonly PreparedSubject[], context: LoadContext): Promise<void> {
@@ -56,9 +58,10 @@ export async function loadSubjects(subjects: readonly PreparedSubject[], context
 
 async function coldForward(index: number, model: RunnableModel, prompt: readonly number[]): Promise<MeasuredSeries> {
   const cache = model.createCache()
+  const steps = sliceSteps([prompt], 0, stepsOf(prompt.length))
   restartPeak()
   const start = now()
-  await model.forward([prompt], cache)
+  await forwardAll(model, cache, steps)
   return singleValue(index, 'COLD', now() - start, prompt.length)
 }
 

@@ -23,7 +23,10 @@ export interface MeasuredSeries {
   batch: number
   /** milliseconds of one whole trial each, in the order of the blocks */
   samples: number[]
-  /** bytes of the filled rows of the K/V tensors, from their own shapes and element size; null where nothing ran */
+  /**
+   * bytes of the filled rows of the K/V tensors that the last step was fed, from their own shapes and element size; null
+   * where no cache was read
+   */
   kvCacheBytes: number | null
   /** the formula of architecture/kv-bytes at the same number of tokens */
   kvCacheBytesPredicted: number | null

@@ -7,6 +7,7 @@ import { keyFigureOf } from './key-figure.ts'
 import { ensureMemory, ensureTestsFit } from './limits.ts'
 import { loadSubjects } from './load-subjects.ts'
 import { type MeasureOptions, measureInterleaved } from './measure.ts'
+import { availableMemory } from './memory.ts'
 import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
 import { describeTest, expectedCost, type PlannedTest, planTests, testOfSubject } from './plan.ts'
@@ -34,6 +35,8 @@ export async function runBenchmark(
 
   const progress = progressOf(sink)
   const subjects = await openSubjects(spec, plans, places, progress.share(0, 0.2))
+  const prompts = subjects.map(({ prompt }) => prompt?.length ?? null)
+  ensureMemory(spec, plans, availableMemory(), prompts)
   await sink.subjects(subjects.map((subject) => subject.opened))
   const warnings = runWarnings(subjects, environment)
 
@@ -47,7 +50,7 @@ export async function runBenchmark(
   try {
     await loadSubjects(subjects, { cores: environment.cores, random, loaded, store, report: progress.share(0.2, 0.3) })
     const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
-    const tests = planTests(spec, longestPrompt(subjects))
+    const tests = planTests(spec, longest(prompts))
     const costs = tests.map((test) => expectedCost(test, spec.blocks))
     const total = costs.reduce((sum, cost) => sum + cost, 0)
     let done = 0
@@ -65,8 +68,8 @@ export async function runBenchmark(
   return { environment: finishEnvironment(environment), warnings, keyFigure: keyFigureOf(series) }
 }
 
-function longestPrompt(subjects: readonly PreparedSubject[]): number | null {
-  const lengths = subjects.flatMap(({ prompt }) => (prompt === null ? [] : [prompt.length]))
+function longest(prompts: readonly (number | null)[]): number | null {
+  const lengths = prompts.filter((tokens) => tokens !== null)
   return lengths.length === 0 ? null : Math.max(...lengths)
 }
 

@@ -8,8 +8,10 @@ import { seededTokens } from './tokens.ts'
 
 /** Sizes seen after the trials of one subject in one test, in bytes. */
 export interface ObservedBytes {
-  kvCache: number
-  kvCachePredicted: number
+  /** of the cache that the last step was fed; null where that was empty, as for a prompt in one step */
+  kvCache: number | null
+  /** by the formula, for the tokens that the last step was fed; null where there were none */
+  kvCachePredicted: number | null
   kvCacheAllocated: number
   peakMemory: number
 }
@@ -63,11 +65,11 @@ export function testTrial(
       peakMemory = Math.max(peakMemory, peakResidentBytes())
     },
     observed() {
-      // A prompt's own step was fed the rows before it; what it left is what a next step would be fed.
-      if (generatedTokens === 0) cache.feeds()
+      const contextLength = cache.fedLength
+      const read = contextLength > 0
       return {
-        kvCache: cache.measuredBytes(),
-        kvCachePredicted: kvCacheBytes(model.config, { contextLength: cache.fedLength, batch, bitsPerValue: 32 }),
+        kvCache: read ? cache.measuredBytes() : null,
+        kvCachePredicted: read ? kvCacheBytes(model.config, { contextLength, batch, bitsPerValue: 32 }) : null,
         kvCacheAllocated: cache.allocatedBytes(),
         peakMemory,
       }
@@ -81,7 +83,8 @@ function growthAt(depth: number): number {
   return grownCapacity(full, full + 1) - full
 }
 
-async function forwardAll(
+/** Feeds steps of [batch][tokens] to the model, one after the other. */
+export async function forwardAll(
   model: RunnableModel,
   cache: KvCache,
   steps: readonly (readonly number[])[][],
@@ -90,7 +93,11 @@ async function forwardAll(
 }
 
 /** Cuts [batch][length] tokens into steps of the sizes given, from position `start` on; made before the clock runs. */
-function sliceSteps(tokens: readonly (readonly number[])[], start: number, sizes: readonly number[]): number[][][] {
+export function sliceSteps(
+  tokens: readonly (readonly number[])[],
+  start: number,
+  sizes: readonly number[],
+): number[][][] {
   let position = start
   return sizes.map((size) => {
     const step = tokens.map((sequence) => sequence.slice(position, position + size))

@@ -69,4 +69,17 @@ describe('ensureMemory', () => {
     expect(refuse).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }))
     expect(() => ensureMemory(spec, plans, { bytes: 4e9, bound: 'machine' })).not.toThrow()
   })
+  it('counts each subject with the tokens that its own tokenizer makes of the prompt', async () => {
+    const overrides = { n_positions: 200_000 }
+    const long = { source: { synthetic: { ...medium.source.synthetic, overrides } } }
+    const spec = specOf({ subjects: [long, long], prompt: 'long', tests: [] })
+    const plans = await plansOf(spec)
+    const available = { bytes: 8e9, bound: 'machine' } as const
+    expect(() => ensureMemory(spec, plans, available, [9, 9])).not.toThrow()
+    // 24 layers x 2 x 1024 x 4 B of cache a token, and scores of 16 heads x 512 tokens a step: 3 x 4 B x 16 x 512.
+    const cache = ((24 * 2 * 1024 * 4 * 100_000) / 1e9).toFixed(2)
+    expect(() => ensureMemory(spec, plans, available, [9, 100_000])).toThrow(
+      new RegExp(`0\\.00 GB of K/V cache .*${cache} GB of K/V cache \\+ 1\\d\\.\\d\\d GB in a step`),
+    )
+  })
 })
