@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { type Config, readConfig } from '../config.ts'
 import { connectDatabase } from '../db/client.ts'
+import { surviveConnectionLoss } from '../db/connection-loss.ts'
 import { listenToRuns } from '../db/notifications.ts'
 import { AppError } from '../errors.ts'
 import { migrateAll } from '../jobs/migrate-all.ts'
@@ -104,7 +105,15 @@ async function main(): Promise<void> {
       'Set it, or use "kvscope serve", which brings a PostgreSQL of its own.',
     )
   }
-  const api = await startApi(config, config.databaseUrl)
+  const log = createLogger('api', config.logLevel)
+  surviveConnectionLoss(
+    (error) => log.warn({ err: error }, 'a connection was lost'),
+    (error) => {
+      log.fatal({ err: error }, 'unexpected')
+      process.exit(1)
+    },
+  )
+  const api = await startApi(config, config.databaseUrl, { log })
   let stopping = false
   const stop = () => {
     if (stopping) return

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { readConfig } from '../config.ts'
+import { surviveConnectionLoss } from '../db/connection-loss.ts'
 import { AppError, toErrorRecord } from '../errors.ts'
 import { createStyle } from '../render/style.ts'
 import { addBenchCommand } from './bench.ts'
@@ -115,6 +116,14 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()))
 }
 
+// A lost connection is told to whoever used it as well.
+surviveConnectionLoss(
+  () => undefined,
+  (error) => {
+    report(error)
+    process.exit(exitCodes.failed)
+  },
+)
 const code = await main(process.argv.slice(2))
 await Promise.all([flushed(process.stdout), flushed(process.stderr)])
 process.exit(code)

@@ -112,6 +112,8 @@ async function create(home: DatabaseHome, password: string, options: ServerOptio
 
 async function ensureDatabase(url: string, home: DatabaseHome): Promise<void> {
   const client = new pg.Client({ connectionString: url })
+  // A loss between two queries shows in the next one.
+  client.on('error', () => undefined)
   try {
     await client.connect()
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [database])

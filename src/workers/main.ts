@@ -4,7 +4,7 @@ import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, readConfig } from '../config.ts'
 import { connectDatabase } from '../db/client.ts'
-import { isConnectionLoss } from '../db/connection-loss.ts'
+import { surviveConnectionLoss } from '../db/connection-loss.ts'
 import { listenToRuns } from '../db/notifications.ts'
 import { type NewWorker, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError } from '../errors.ts'
@@ -66,7 +66,13 @@ export async function startWorker(
     parts.devices ?? offeredDevices(logger),
   ])
   await migrateAll(databaseUrl, config)
-  const onUncaught = surviveConnectionLoss(logger)
+  const endWatch = surviveConnectionLoss(
+    (error) => logger.warn({ err: error }, 'a connection was lost'),
+    (error) => {
+      logger.fatal({ err: error }, 'unexpected')
+      process.exit(1)
+    },
+  )
   const db = connectDatabase(databaseUrl, { maxConnections: 4 })
   const queueOptions: QueueOptions = {
     redisUrl: config.redisUrl,
@@ -117,7 +123,7 @@ export async function startWorker(
     await Promise.race([stop(), bound]).catch((error: unknown) => logger.warn({ err: error }, 'stopping'))
     const closed = Promise.allSettled([notifications.close(), queues.close(), db.close()])
     await Promise.race([closed, setTimeoutPromise(500, undefined, { ref: false })])
-    process.off('uncaughtException', onUncaught)
+    endWatch()
     logger.info({ worker: id }, 'worker stopped')
   }
   let stopped: Promise<void> | null = null
@@ -139,21 +145,6 @@ async function offeredDevices(logger: Logger): Promise<readonly Device[]> {
     'no execution provider of onnxruntime computes rightly on this machine',
     'The lines above say what each of them answered.',
   )
-}
-
-/**
- * When the last word of a connection arrives together with its first, as from a dying PostgreSQL to a busy process, the
- * driver has no listener yet and the loss throws out of the event loop. It is a loss like any other: what needed the
- * connection is told as well, and tries again.
- */
-function surviveConnectionLoss(logger: Logger): (error: unknown) => void {
-  const onUncaught = (error: unknown) => {
-    if (isConnectionLoss(error)) return logger.warn({ err: error }, 'a connection was lost')
-    logger.fatal({ err: error }, 'unexpected')
-    process.exit(1)
-  }
-  process.on('uncaughtException', onUncaught)
-  return onUncaught
 }
 
 /**
