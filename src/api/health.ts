@@ -14,9 +14,11 @@ export interface Health {
   version: string
 }
 
-export async function checkHealth({ db, queues, config }: Services): Promise<Health> {
-  const workers = databaseTime(db, config.queueLockMs).then((since) => liveWorkers(db, since))
-  const [alive, queueReachable] = await Promise.all([within(workers, null), within(queues.reachable(), false)])
+export async function checkHealth({ db, queues, config }: Pick<Services, 'db' | 'queues' | 'config'>): Promise<Health> {
+  // `kvscope bench` is a worker that offers nothing, for the time of its own run.
+  const offering = async () =>
+    (await liveWorkers(db, await databaseTime(db, config.queueLockMs))).filter(({ devices }) => devices.length > 0)
+  const [alive, queueReachable] = await Promise.all([within(offering(), null), within(queues.reachable(), false)])
   const database = alive !== null
   return {
     ok: database && queueReachable && alive.length > 0,
