@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import { isRunId } from './run-id.ts'
+import { isStorableTime } from './stored-time.ts'
 
 export const runOrders = ['NEWEST', 'OLDEST', 'FASTEST', 'SLOWEST'] as const
 export type RunOrder = (typeof runOrders)[number]
@@ -29,7 +30,7 @@ export function encodeCursor(place: RunPlace): string {
 export function decodeCursor(order: RunOrder, cursor: string): RunPlace {
   const [by, value, id] = parse(cursor)
   if (typeof id === 'string' && isRunId(id)) {
-    if (by === 't' && byTime(order) && Number.isSafeInteger(value) && Math.abs(Number(value)) < 8.64e15) {
+    if (by === 't' && byTime(order) && Number.isSafeInteger(value) && isStorableTime(Number(value))) {
       return { by: 'queuedAt', queuedAt: new Date(Number(value)), id }
     }
     if (by === 'k' && !byTime(order) && (value === null || Number.isFinite(value))) {

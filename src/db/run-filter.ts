@@ -1,4 +1,6 @@
 import { type AttentionKind, type Device, Prisma, type RunKind, type RunStatus } from '../generated/prisma/client.ts'
+import { requireStorable } from './stored-text.ts'
+import { requireStorableTime } from './stored-time.ts'
 
 /** Which runs; what is null or left out does not matter. Everything given must hold. */
 export interface RunFilter {
@@ -22,7 +24,10 @@ export interface RunFilter {
   text?: string | null | undefined
 }
 
-/** The filter as a condition on "Run" AS run; TRUE where nothing is filtered. */
+/**
+ * The filter as a condition on "Run" AS run; TRUE where nothing is filtered.
+ * @throws AppError VALIDATION_FAILED for text or a time that PostgreSQL cannot hold, and so no run has
+ */
 export function filterCondition(filter: RunFilter): Prisma.Sql {
   const conditions = [...ofRun(filter), ...ofLabels(filter), ...ofSubjects(filter), ...ofText(filter)]
   return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ')
@@ -33,12 +38,16 @@ function ofRun(filter: RunFilter): Prisma.Sql[] {
   if (filter.kind) conditions.push(Prisma.sql`run.kind = ${filter.kind}::"RunKind"`)
   if (filter.status) conditions.push(Prisma.sql`run.status = ANY(${[...filter.status]}::"RunStatus"[])`)
   if (filter.device) conditions.push(Prisma.sql`run.device = ${filter.device}::"Device"`)
-  if (filter.hostname != null) conditions.push(Prisma.sql`run.hostname = ${filter.hostname}`)
+  if (filter.hostname != null) {
+    conditions.push(Prisma.sql`run.hostname = ${requireStorable('the hostname', filter.hostname)}`)
+  }
   if (filter.queuedAfter) {
-    conditions.push(Prisma.sql`run."queuedAt" >= ${filter.queuedAfter.toISOString()}::timestamptz`)
+    const after = requireStorableTime('queuedAfter', filter.queuedAfter)
+    conditions.push(Prisma.sql`run."queuedAt" >= ${after}::timestamptz`)
   }
   if (filter.queuedBefore) {
-    conditions.push(Prisma.sql`run."queuedAt" < ${filter.queuedBefore.toISOString()}::timestamptz`)
+    const before = requireStorableTime('queuedBefore', filter.queuedBefore)
+    conditions.push(Prisma.sql`run."queuedAt" < ${before}::timestamptz`)
   }
   return conditions
 }
@@ -46,13 +55,16 @@ function ofRun(filter: RunFilter): Prisma.Sql[] {
 function ofLabels(filter: RunFilter): Prisma.Sql[] {
   return (filter.labels ?? []).map(
     ({ key, value }) => Prisma.sql`EXISTS (
-      SELECT 1 FROM "RunLabel" AS label WHERE label."runId" = run.id AND label.key = ${key} AND label.value = ${value})`,
+      SELECT 1 FROM "RunLabel" AS label WHERE label."runId" = run.id
+        AND label.key = ${requireStorable('a label', key)} AND label.value = ${requireStorable('a label', value)})`,
   )
 }
 
 function ofSubjects(filter: RunFilter): Prisma.Sql[] {
   const conditions: Prisma.Sql[] = []
-  if (filter.model != null) conditions.push(Prisma.sql`subject."modelName" = ${filter.model}`)
+  if (filter.model != null) {
+    conditions.push(Prisma.sql`subject."modelName" = ${requireStorable('the model', filter.model)}`)
+  }
   if (filter.attentionKind) {
     conditions.push(Prisma.sql`subject."attentionKind" = ${filter.attentionKind}::"AttentionKind"`)
   }
@@ -64,7 +76,7 @@ function ofSubjects(filter: RunFilter): Prisma.Sql[] {
 
 function ofText({ text }: RunFilter): Prisma.Sql[] {
   if (!text) return []
-  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  const pattern = `%${requireStorable('the text', text).replace(/[\\%_]/g, '\\$&')}%`
   return [
     Prisma.sql`(run.note ILIKE ${pattern} OR EXISTS (
       SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND subject.name ILIKE ${pattern}))`,
