@@ -57,16 +57,14 @@ function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number
   const [queries, keys] = [heads * headDim, kvHeads * headDim]
   const name = `h.${layer}.attn`
   const fused = conv1d(model, g.at('c_attn'), x, `${name}.c_attn`, { inputs: hiddenSize, outputs: queries + 2 * keys })
-  const { q, k, v } = split(g.at('c_attn'), fused, g.integers([queries, keys, keys]), ['q', 'k', 'v'])
+  // Heads first, then cut: the three parts are heads of one width, so one transpose serves them all.
+  const byHead = splitHeads(g.at('c_attn'), fused, heads + 2 * kvHeads, headDim) // [B, H + 2 KV, S, d]
+  const parts = g.integers([heads, kvHeads, kvHeads])
   const context = model.attend(
     g,
     layer,
     { heads, kvHeads, keyDim: headDim, valueDim: headDim, scale: 1 / Math.sqrt(headDim) },
-    {
-      query: splitHeads(g.at('q'), q, heads, headDim), // [B, H, S, d]
-      key: splitHeads(g.at('k'), k, kvHeads, headDim), // [B, KV, S, d]
-      value: splitHeads(g.at('v'), v, kvHeads, headDim), // [B, KV, S, d]
-    },
+    split(g.at('c_attn'), byHead, parts, ['query', 'key', 'value'], 1),
   ) // [B, H, S, d]
   const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
   return conv1d(model, g.at('c_proj'), merged, `${name}.c_proj`, { inputs: queries, outputs: hiddenSize })

@@ -59,14 +59,15 @@ export function expand(g: GraphBuilder, value: Value, sizes: Value): Value {
   return g.node('Expand', [value, sizes])
 }
 
-/** Cuts along the last axis into the named parts, whose sizes are given in the same order. */
+/** Cuts along an axis, the last by default, into the named parts, whose sizes are given in the same order. */
 export function split<const Part extends string>(
   g: GraphBuilder,
   value: Value,
   sizes: Value,
   parts: readonly Part[],
+  axis = -1,
 ): Record<Part, Value> {
-  return g.nodeWithOutputs('Split', [value, sizes], parts, { attributes: { axis: -1 } })
+  return g.nodeWithOutputs('Split', [value, sizes], parts, { attributes: { axis } })
 }
 
 /** `shape` holds ONNX's two shorthands: 0 keeps a size, -1 takes what is left (never beside a size of zero). */
