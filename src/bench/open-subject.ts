@@ -8,6 +8,7 @@ import type { SubjectSpec } from '../jobs/spec.ts'
 import { convertKvHeads } from '../models/convert.ts'
 import { openSynthetic } from '../models/synthetic.ts'
 import type { OpenedSubject } from './result.ts'
+import { storedDtype } from './stored-dtype.ts'
 
 export interface SubjectPlaces {
   /** where synthetic weights and conversions are kept */
@@ -43,8 +44,8 @@ async function openLocal(path: string, modelRoots: readonly string[]): Promise<S
   return { checkpoint, config: readModelConfig(checkpoint.config, basename(checkpoint.directory)) }
 }
 
-/** What is stored of an opened subject. Tensors of several dtypes are named together: F16+F32. */
-export function describeOpened(index: number, { checkpoint }: SubjectCheckpoint): OpenedSubject {
-  const dtypes = new Set([...checkpoint.tensors.values()].map((tensor) => tensor.dtype))
-  return { index, dtype: [...dtypes].sort().join('+'), computeDtype: 'F32', fingerprint: checkpoint.fingerprint }
+/** What is stored of an opened subject. */
+export function describeOpened(index: number, { checkpoint, config }: SubjectCheckpoint): OpenedSubject {
+  const dtype = storedDtype(checkpoint, config)
+  return { index, dtype, computeDtype: 'F32', fingerprint: checkpoint.fingerprint }
 }

@@ -4,7 +4,7 @@ import type { Phase, Warning } from '../jobs/glossary.ts'
 export interface OpenedSubject {
   /** place in the spec's list */
   index: number
-  /** as stored in the checkpoint */
+  /** as stored in the checkpoint: the one that holds most bytes of the weights */
   dtype: string
   /** as the engine computes: 16-bit weights are widened on load */
   computeDtype: string

@@ -7,6 +7,7 @@ import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
+import { storedDtype } from './stored-dtype.ts'
 
 /** What can be known of a subject without reading or making a weight. */
 export interface SubjectPlan {
@@ -15,7 +16,7 @@ export interface SubjectPlan {
   config: ModelConfig
   /** before the conversion */
   original: ModelConfig
-  /** as the weights are stored; the widest, where tensors differ */
+  /** as the weights are stored before the conversion; where tensors differ, the one that holds most bytes */
   dtype: WeightDtype
 }
 
@@ -39,7 +40,6 @@ async function readSource(
     return { config: overridePreset(preset, overrides).config, dtype: 'F32' }
   }
   const checkpoint = await openCheckpoint(await confine(source.local.path, modelRoots))
-  const dtypes = new Set([...checkpoint.tensors.values()].map((tensor) => tensor.dtype))
-  const dtype = (['F32', 'F16', 'BF16'] as const).find((one) => dtypes.has(one)) ?? 'F32'
-  return { config: readModelConfig(checkpoint.config, basename(checkpoint.directory)), dtype }
+  const config = readModelConfig(checkpoint.config, basename(checkpoint.directory))
+  return { config, dtype: storedDtype(checkpoint, config) }
 }

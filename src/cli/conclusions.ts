@@ -107,7 +107,8 @@ function liesBelow(one: SeriesComparison | undefined, other: SeriesComparison | 
 
 /** Whether all subjects are one architecture but for the sharing of its heads: only then can a difference be laid to it. */
 function differInKvHeadsOnly(subjects: readonly Subject[]): boolean {
-  const shape = ({ model, device, threads, dtype }: Subject) =>
+  // Weights of any dtype are read as the engine computes with them: a converted copy is stored in another.
+  const shape = ({ model, device, threads, computeDtype }: Subject) =>
     JSON.stringify([
       model.family,
       model.layers,
@@ -117,7 +118,7 @@ function differInKvHeadsOnly(subjects: readonly Subject[]): boolean {
       model.vocabularySize,
       device,
       threads,
-      dtype,
+      computeDtype,
     ])
   return new Set(subjects.map(shape)).size === 1
 }

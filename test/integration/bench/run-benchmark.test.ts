@@ -5,7 +5,9 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BenchSink, MeasuredSeries, OpenedSubject } from '../../../src/bench/result.ts'
 import { runBenchmark } from '../../../src/bench/run-benchmark.ts'
+import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+import { rewriteCheckpoint } from '../../support/rewritten-checkpoint.ts'
 import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 
 const overrides = { n_layer: 2, n_embd: 64, n_head: 4 }
@@ -154,6 +156,17 @@ describe('runBenchmark', () => {
       code: 'OUT_OF_MEMORY',
       message: expect.stringMatching(/needs about [\d.]+ GB .* of weights .* are left by the/),
     })
+  })
+
+  it('tells a converted 16-bit checkpoint by the dtype of most of its bytes', async () => {
+    const whole = await openCheckpoint(await writeTinyCheckpoint(join(dataDir, 'whole')))
+    const path = await rewriteCheckpoint(whole, join(dataDir, 'half'), { dtype: 'F16' })
+    const local = { source: { local: { path } } }
+    const { subjects } = await run({ subjects: [local, { ...local, convert: { kvHeads: 1 } }], blocks: 1 }, [dataDir])
+    expect(subjects.map(({ dtype, computeDtype }) => [dtype, computeDtype])).toEqual([
+      ['F16', 'F32'],
+      ['F16', 'F32'],
+    ])
   })
 
   it('refuses a folder outside the model roots', async () => {

@@ -43,6 +43,13 @@ describe('conclusions', () => {
     expect(text).not.toContain('less time')
   })
 
+  it('compares subjects by the dtype they compute in, not by the one their files store', () => {
+    const stored = [{ ...subject(0, 16), dtype: 'F16' as const }, subject(1, 1)]
+    expect(told(little, much, stored)).toContain('that is what sharing K/V heads saves')
+    const computing = [{ ...subject(0, 16), computeDtype: 'F16' as const }, subject(1, 1)]
+    expect(told(little, much, computing)).toContain('differ in more than their K/V heads')
+  })
+
   it('says what one model alone reads, and that quality is never measured', () => {
     const [share, missing] = conclude(sampleRun([subject(0, 16, { synthetic: false })], none, none))
     expect(share).toContain(
