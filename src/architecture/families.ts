@@ -27,6 +27,9 @@ const families: readonly ModelFamily[] = [
   deepSeekV3,
 ]
 
+/** The families that the engine can run. */
+export const runnableFamilies: readonly Family[] = families.filter((one) => one.runnable).map((one) => one.family)
+
 /** @throws AppError CONFIG_UNSUPPORTED naming config.json's model_type */
 export function familyOfType(modelType: unknown): ModelFamily {
   const found = families.find((family) => typeof modelType === 'string' && family.modelTypes.includes(modelType))

@@ -10,6 +10,7 @@ import { affine, indices, layerNorm, matrix } from './tensor-list.ts'
  */
 export const gpt2: ModelFamily = {
   family: 'gpt2',
+  runnable: true,
   modelTypes: ['gpt2'],
 
   read(fields, name) {

@@ -5,6 +5,7 @@ import { llamaShared, llamaTensors, readLlamaLike } from './llama-layout.ts'
 export const llama: ModelFamily = {
   ...llamaShared,
   family: 'llama',
+  runnable: true,
   modelTypes: ['llama'],
   read: (fields, name) => readLlamaLike(fields, name, 'llama'),
   tensors(config) {

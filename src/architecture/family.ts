@@ -26,6 +26,8 @@ export interface KeyTensor {
 /** All that kvscope knows of a family without running it. A new family is one such file and its line in families.ts. */
 export interface ModelFamily {
   family: Family
+  /** the engine has a graph for it (models/registry.ts); sizes can be looked at without */
+  runnable?: true
   /** values of config.json's model_type */
   modelTypes: readonly string[]
   /** @throws AppError CONFIG_UNSUPPORTED naming the field that ModelConfig cannot represent */

@@ -1,3 +1,4 @@
+import { runnableFamilies } from '../architecture/families.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
@@ -56,6 +57,21 @@ export async function planSubjects(specs: readonly SubjectSpec[], roots: readonl
   )
   const names = fillNames(read)
   return read.map((subject, index) => ({ ...subject, spec: { ...subject.spec, name: names[index] ?? '' } }))
+}
+
+/**
+ * Refuses a model that can be looked at only.
+ * @throws AppError CONFIG_UNSUPPORTED naming its family and those that can be run
+ */
+export function checkRunnable(subjects: readonly PlannedSubject[]): void {
+  for (const { spec, config } of subjects) {
+    if (runnableFamilies.includes(config.family)) continue
+    throw new AppError(
+      'CONFIG_UNSUPPORTED',
+      `${spec.name}: the engine cannot run the family ${config.family}`,
+      `It runs ${runnableFamilies.join(', ')}; sizes can be looked at for more.`,
+    )
+  }
 }
 
 /**
