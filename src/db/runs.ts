@@ -16,6 +16,7 @@ export interface NewRun {
   device: Device
   /** canonical */
   spec: unknown
+  /** of the spec as it was asked for: what a repeated idempotencyKey is compared by */
   specHash: string
   /** in the order of the spec */
   subjects: readonly NewSubject[]
@@ -60,16 +61,24 @@ export async function insertRun(db: Database, run: NewRun): Promise<{ runId: str
       )
       SELECT id::text FROM run WHERE pg_notify('kvscope_run', id::text)::text IS NOT NULL`
     if (inserted[0]) return { runId: inserted[0].id, alreadyExisted: false }
-    const known = await db.run.findFirst({ where: { idempotencyKey: key }, select: { id: true, specHash: true } })
-    // Deleted in between: its key is free again.
-    if (known === null) continue
-    if (known.specHash === run.specHash) return { runId: known.id, alreadyExisted: true }
-    throw new AppError(
-      'CONFLICT',
-      `the idempotencyKey ${JSON.stringify(key)} belongs to run ${known.id}, which has another spec`,
-      'Use a new key for a new spec.',
-    )
+    const known = key === null ? null : await findRunOfKey(db, key, run.specHash)
+    // Null: deleted in between, and its key is free again.
+    if (known !== null) return { runId: known.id, alreadyExisted: true }
   }
+}
+
+/**
+ * The run that an idempotencyKey belongs to, if any.
+ * @throws AppError CONFLICT where the run was asked for with another spec; VALIDATION_FAILED where no run can have it
+ */
+export async function findRunOfKey(db: Queries, key: string, specHash: string): Promise<RunRow | null> {
+  const known = await db.run.findUnique({ where: { idempotencyKey: requireStorable('the idempotencyKey', key) } })
+  if (known === null || known.specHash === specHash) return known
+  throw new AppError(
+    'CONFLICT',
+    `the idempotencyKey ${JSON.stringify(key)} belongs to run ${known.id}, which has another spec`,
+    'Use a new key for a new spec.',
+  )
 }
 
 /**

@@ -11,11 +11,19 @@ const refuse = (code: 'VALIDATION_FAILED' | 'LIMIT_EXCEEDED', message: string, h
 }
 
 /**
- * Checks what a client writes beside a run: labels and a note.
- * @throws AppError LIMIT_EXCEEDED, or VALIDATION_FAILED for an empty key or a key given twice
+ * Checks what a client writes beside a run: labels, a note and an idempotencyKey.
+ * @throws AppError LIMIT_EXCEEDED, or VALIDATION_FAILED for an empty key or a label's key given twice
  */
-export function checkAnnotations({ labels, note }: { labels?: readonly Label[]; note?: string | null }): void {
-  const { labels: most, labelLength, noteLength } = specLimits
+export function checkAnnotations({
+  labels,
+  note,
+  idempotencyKey,
+}: {
+  labels?: readonly Label[]
+  note?: string | null
+  idempotencyKey?: string | null
+}): void {
+  const { labels: most, labelLength, noteLength, keyLength } = specLimits
   const keys = new Set<string>()
   if ((labels?.length ?? 0) > most) {
     refuse('LIMIT_EXCEEDED', `${labels?.length} labels were given`, `A run has at most ${most} labels.`)
@@ -32,5 +40,12 @@ export function checkAnnotations({ labels, note }: { labels?: readonly Label[]; 
   }
   if (note != null && note.length > noteLength) {
     refuse('LIMIT_EXCEEDED', `the note is ${note.length} characters long`, `At most ${noteLength} fit.`)
+  }
+  if (idempotencyKey === '') {
+    refuse('VALIDATION_FAILED', 'the idempotencyKey is ""', 'Give 1 to 256 characters, or leave it out.')
+  }
+  const length = idempotencyKey?.length ?? 0
+  if (length > keyLength) {
+    refuse('LIMIT_EXCEEDED', `the idempotencyKey is ${length} characters long`, `At most ${keyLength} fit.`)
   }
 }

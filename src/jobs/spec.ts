@@ -18,6 +18,7 @@ export const specLimits = {
   labelLength: 256,
   noteLength: 10_000,
   nameLength: 200,
+  keyLength: 256,
 } as const
 
 const count = (most: number) => z.int().min(0).max(most)

@@ -1,11 +1,11 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/client.ts'
-import { insertRun, requireRun } from '../db/runs.ts'
+import { findRunOfKey, insertRun, requireRun } from '../db/runs.ts'
 import { enqueueOrLeave } from './enqueue.ts'
 import { checkAnnotations, type Label } from './labels.ts'
 import type { Queues } from './queues.ts'
 import { canonicalSpec, parseSpec, type RunSpec, specHash } from './spec.ts'
-import { checkContext, deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
+import { checkContext, checkRunnable, deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 
 export interface SubmitContext {
   db: Database
@@ -18,7 +18,7 @@ export interface Submission {
   spec: unknown
   labels?: readonly Label[]
   note?: string | null
-  /** The same key with the same spec gives the same run. */
+  /** 1 to 256 characters. The same key with the same spec as asked gives the same run, whatever became of its models. */
   idempotencyKey?: string | null
 }
 
@@ -32,32 +32,33 @@ export interface Submitted {
  * Makes a run of a request: parses the spec, fills in names, describes every subject from its headers, refuses what
  * the spec alone shows to be impossible, stores the run, and enqueues it. From the moment it is stored the run will be
  * executed: where its message is lost the sweeper sends another.
- * @throws AppError VALIDATION_FAILED, LIMIT_EXCEEDED, CONTEXT_EXCEEDED, CONFLICT, and those of reading a source
+ * @throws AppError VALIDATION_FAILED, LIMIT_EXCEEDED, CONTEXT_EXCEEDED, CONFIG_UNSUPPORTED, CONFLICT, and those of reading a source
  */
 export async function submitRun(
   { db, queues, config }: SubmitContext,
   { spec: asked, labels = [], note = null, idempotencyKey = null }: Submission,
 ): Promise<Submitted> {
   const parsed = parseSpec(asked)
-  checkAnnotations({ labels, note })
-  const device = deviceOf(parsed.subjects)
-  const subjects = await planSubjects(parsed.subjects, config.modelRoots)
-  checkContext(subjects, parsed.tests)
+  checkAnnotations({ labels, note, idempotencyKey })
+  const hash = specHash(parsed)
+  // Before anything that may have changed since the first request: a local folder, the model roots, a preset.
+  const known = idempotencyKey === null ? null : await findRunOfKey(db, idempotencyKey, hash)
+  const { runId, alreadyExisted } =
+    known === null
+      ? await insertRun(db, { ...(await planRun(parsed, config)), specHash: hash, labels, note, idempotencyKey })
+      : { runId: known.id, alreadyExisted: true }
+  const run = known ?? (await requireRun(db, runId))
+  if (run.status === 'QUEUED') await enqueueOrLeave(queues, runId, run.device, run.attempt + 1)
+  return { runId, alreadyExisted }
+}
 
+async function planRun(parsed: RunSpec, { modelRoots }: Pick<Config, 'modelRoots'>) {
+  const device = deviceOf(parsed.subjects)
+  const subjects = await planSubjects(parsed.subjects, modelRoots)
+  checkRunnable(subjects)
+  checkContext(subjects, parsed.tests)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
-  const submitted = await insertRun(db, {
-    kind: spec.kind,
-    device,
-    spec: JSON.parse(canonicalSpec(spec)),
-    specHash: specHash(spec),
-    subjects: subjects.map(snapshot),
-    labels,
-    note,
-    idempotencyKey,
-  })
-  const run = submitted.alreadyExisted ? await requireRun(db, submitted.runId) : { status: 'QUEUED', attempt: 0 }
-  if (run.status === 'QUEUED') await enqueueOrLeave(queues, submitted.runId, device, run.attempt + 1)
-  return submitted
+  return { kind: spec.kind, device, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }
 }
 
 /** A subject's row: the model as it will run, under its plain columns and whole. */

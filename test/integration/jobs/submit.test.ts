@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readConfig } from '../../../src/config.ts'
 import { connectDatabase, type Database } from '../../../src/db/client.ts'
@@ -8,6 +11,7 @@ import type { Device } from '../../../src/jobs/glossary.ts'
 import { parseSpec, specHash } from '../../../src/jobs/spec.ts'
 import { type Submission, submitRun } from '../../../src/jobs/submit.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
+import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 import { tinyOverrides, tinySource, tinySpec } from '../../support/tiny-spec.ts'
 
 let db: Database
@@ -37,7 +41,8 @@ describe('submitting a run', () => {
     const run = await requireRun(db, runId)
     const spec = parseSpec(run.spec)
     expect(alreadyExisted).toBe(false)
-    expect(run).toMatchObject({ status: 'QUEUED', device: 'CPU', attempt: 0, note: 'a note', specHash: specHash(spec) })
+    const asked = specHash(parseSpec(tinySpec()))
+    expect(run).toMatchObject({ status: 'QUEUED', device: 'CPU', attempt: 0, note: 'a note', specHash: asked })
     expect(spec.subjects.map((subject) => subject.name)).toEqual(['gpt2', 'gpt2-kv1'])
     expect((await findSubjects(db, [runId])).get(runId)).toMatchObject([
       { name: 'gpt2', modelName: 'gpt2', attentionKind: 'MHA', kvHeads: 4, synthetic: true },
@@ -97,6 +102,15 @@ describe('submitting a run', () => {
     await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
   })
 
+  it('refuses a family that the engine cannot run, naming it and those that it can', async () => {
+    const subjects = [{ source: { synthetic: { preset: 'mistral-7b' } } }]
+    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({
+      code: 'CONFIG_UNSUPPORTED',
+      message: expect.stringContaining('family mistral'),
+      hint: expect.stringContaining('gpt2, llama'),
+    })
+  })
+
   it('refuses an unknown preset, naming those there are', async () => {
     const subjects = [{ source: { synthetic: { preset: 'gpt9' } } }]
     await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'NOT_FOUND' })
@@ -107,7 +121,10 @@ describe('submitting a run', () => {
     ['LIMIT_EXCEEDED', { labels: [{ key: 'k', value: 'x'.repeat(257) }] }],
     ['LIMIT_EXCEEDED', { labels: Array.from({ length: 33 }, (_, index) => ({ key: `k${index}`, value: '' })) }],
     ['LIMIT_EXCEEDED', { note: 'x'.repeat(10_001) }],
-  ] as const)('answers %s to labels or a note out of bounds', async (code, more) => {
+    ['VALIDATION_FAILED', { idempotencyKey: '' }],
+    ['VALIDATION_FAILED', { idempotencyKey: 'a\0b' }],
+    ['LIMIT_EXCEEDED', { idempotencyKey: 'x'.repeat(257) }],
+  ] as const)('answers %s to labels, a note or a key out of bounds', async (code, more) => {
     await expect(submit({ spec: tinySpec(), ...more })).rejects.toMatchObject({ code })
   })
 
@@ -129,6 +146,17 @@ describe('an idempotency key', () => {
     const reordered = Object.fromEntries(Object.entries(tinySpec()).reverse())
     expect(await submit({ spec: reordered, idempotencyKey: 'same' })).toEqual({ ...first, alreadyExisted: true })
     expect(sent).toEqual([[first.runId, 'CPU', 1]])
+  })
+
+  it('finds its run where the model that was asked for is gone', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'kvscope-submit-'))
+    const path = await writeTinyCheckpoint(join(root, 'model'))
+    const context = { db, queues, config: { modelRoots: [root] } }
+    const submission = { spec: tinySpec({ subjects: [{ source: { local: { path } } }] }), idempotencyKey: 'gone' }
+    const first = await submitRun(context, submission)
+    rmSync(root, { recursive: true })
+    expect(await submitRun(context, submission)).toEqual({ ...first, alreadyExisted: true })
+    await expect(submitRun(context, { ...submission, idempotencyKey: 'new' })).rejects.toThrow()
   })
 
   it('is a conflict with another spec', async () => {
