@@ -1,5 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { StartBenchmarkInput } from '../generated/operations.ts'
 
 export interface DemoOptions {
@@ -55,20 +54,4 @@ function subjectsOf({ small, model = [] }: DemoOptions): StartBenchmarkInput['su
   if (model.length > 0) return model.map((path) => ({ source: { local: { path: resolve(path) } } }))
   const source = { synthetic: { preset: small ? 'gpt2' : 'gpt2-medium', seed: 0 } }
   return [{ source }, { source, convert: { kvHeads: 4 } }, { source, convert: { kvHeads: 1 } }]
-}
-
-/** Bytes of all files in a folder and below; 0 where there is none. */
-export async function folderBytes(folder: string): Promise<number> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => [])
-  const sizesFound = await Promise.all(
-    entries
-      .filter((entry) => entry.isFile())
-      .map((entry) =>
-        stat(join(entry.parentPath, entry.name)).then(
-          ({ size }) => size,
-          () => 0,
-        ),
-      ),
-  )
-  return sizesFound.reduce((sum, size) => sum + size, 0)
 }

@@ -1,21 +1,16 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
 import { AppError, type ErrorCode, errorTable } from '../errors.ts'
-import {
-  CancelRunDocument,
-  ModelContextDocument,
-  StartBenchmarkDocument,
-  type StartBenchmarkInput,
-} from '../generated/operations.ts'
+import { ModelContextDocument, type StartBenchmarkInput } from '../generated/operations.ts'
 import { type BenchmarkRun, fetchBenchmarkRun } from './benchmark-run.ts'
 import { type ApiClient, createApiClient } from './client.ts'
 import { type CommandContext, collect, examples, withJsonOption } from './command.ts'
-import { type DemoOptions, folderBytes, planDemo } from './demo-plan.ts'
+import { type DemoOptions, planDemo } from './demo-plan.ts'
 import { nextText, openingText, resultText } from './demo-text.ts'
 import { lectureReport } from './lecture.ts'
 import { untilAborted } from './serve.ts'
+import { submitAndFollow } from './submit-run.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
 interface Options extends DemoOptions {
@@ -102,16 +97,18 @@ function demoConfig(config: Config, { model = [] }: DemoOptions): Config {
  * @throws AppError OUT_OF_DISK, OUT_OF_MEMORY, or what is wrong with a checkpoint
  */
 async function checkNeeds(config: Config, options: Options) {
-  const [{ estimateResources }, { availableMemory }, { ensureDiskSpace }, { parseSpec }] = await Promise.all([
-    import('../bench/estimate.ts'),
-    import('../bench/memory.ts'),
-    import('../checkpoints/disk-space.ts'),
-    import('../jobs/spec.ts'),
-  ])
+  const [{ estimateResources }, { availableMemory }, { ensureDiskSpace }, { parseSpec }, { presentWeightBytes }] =
+    await Promise.all([
+      import('../bench/estimate.ts'),
+      import('../bench/memory.ts'),
+      import('../checkpoints/disk-space.ts'),
+      import('../jobs/spec.ts'),
+      import('./present-weights.ts'),
+    ])
   const { subjects, tests, prompt } = planDemo(options, 1024)
   const spec = parseSpec({ kind: 'BENCHMARK', version: 1, subjects, tests, prompt })
   const estimate = await estimateResources(spec, config.modelRoots)
-  const present = await folderBytes(join(config.dataDir, 'weights'))
+  const present = await presentWeightBytes(spec.subjects, config.dataDir)
   const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes
   const memoryBytes = estimate.memoryBytes + servicesBytes
   const available = availableMemory()
@@ -132,23 +129,12 @@ async function checkNeeds(config: Config, options: Options) {
 async function measure(
   client: ApiClient,
   options: Options,
-  { terminal, signal }: CommandContext,
+  { config, terminal, signal }: CommandContext,
 ): Promise<BenchmarkRun> {
   const input = planDemo(options, await shortestContext(client, options))
-  const { startBenchmark } = await client.request(StartBenchmarkDocument, {
-    input: { ...input, idempotencyKey: randomUUID() },
+  const id = await submitAndFollow(client, input, { secret: config.tokens[0]?.secret, signal }, (event, fraction) => {
+    terminal.progress(fraction, event.message ?? (event.status ?? '').toLowerCase())
   })
-  const { id } = startBenchmark.run
-  try {
-    let fraction = 0
-    for await (const event of client.follow(id)) {
-      fraction = event.fraction ?? fraction
-      terminal.progress(fraction, event.message ?? (event.status ?? '').toLowerCase())
-    }
-  } catch (error) {
-    if (signal.aborted) await cancel(client.address, id)
-    throw error
-  }
   const run = await fetchBenchmarkRun(client, id)
   if (run.status === 'SUCCEEDED') return run
   const { code, message, hint } = run.error ?? { code: 'CONFLICT', message: `The run ended ${run.status}`, hint: null }
@@ -165,9 +151,4 @@ async function shortestContext(client: ApiClient, options: Options): Promise<num
   )
   const models = await Promise.all(sources.map((source) => client.request(ModelContextDocument, { source })))
   return Math.min(...models.map(({ model }) => model.contextLength))
-}
-
-async function cancel(address: string, id: string): Promise<void> {
-  const client = createApiClient(address, { signal: AbortSignal.timeout(1_500) })
-  await client.request(CancelRunDocument, { id }).catch(() => undefined)
 }

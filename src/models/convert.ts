@@ -24,6 +24,13 @@ export interface Conversion {
 /** Part of every conversion's identity: change it whenever the numbers change. */
 const conversionVersion = 1
 
+const nameOf = ({ kvHeads, method }: Conversion) => `kv${kvHeads}-${method.toLowerCase()}`
+
+/** The file of a checkpoint's conversion, whether it has been written yet or not. */
+export function conversionFile(checkpoint: Checkpoint, conversion: Conversion, dataDir: string): string {
+  return join(weightsFolder(dataDir), `${readable(checkpoint)}-${nameOf(conversion)}.safetensors`)
+}
+
 /**
  * A checkpoint with fewer K/V heads, each the mean or the first of those it replaces (Ainslie et al. 2023). Only the
  * projections that hold K/V heads are written, once, into one small float32 file of the data folder; all other tensors
@@ -50,9 +57,9 @@ export async function convertKvHeads(
   const pooledConfig = withKvHeads(config, kvHeads)
   if (config.attention.every((shape) => shape.kvHeads === kvHeads)) return { checkpoint, config }
 
-  const conversion = `kv${kvHeads}-${method.toLowerCase()}`
+  const conversion = nameOf({ kvHeads, method })
   const replaced = findReplaced(checkpoint, config, pooledConfig)
-  const file = join(weightsFolder(dataDir), `${readable(checkpoint)}-${conversion}.safetensors`)
+  const file = conversionFile(checkpoint, { kvHeads, method }, dataDir)
   const metadata = {
     'kvscope.source': checkpoint.fingerprint,
     'kvscope.conversion': `${conversion}/${conversionVersion}`,

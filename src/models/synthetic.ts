@@ -28,6 +28,12 @@ export interface OpenedModel {
 /** The folder below the data folder that synthetic weights and conversions are kept in. */
 export const weightsFolder = (dataDir: string): string => join(dataDir, 'weights')
 
+/** The folder of a preset's weights from a seed, whether they have been written yet or not. */
+export function syntheticFolder({ preset, seed, overrides }: SyntheticSource, dataDir: string): string {
+  const { raw, config } = overridePreset(preset, overrides)
+  return join(weightsFolder(dataDir), `${config.name}-seed${seed}-${identify(raw, seed)}`)
+}
+
 /**
  * Opens the synthetic checkpoint of a preset and a seed, written first where it is not there yet. Its folder is named
  * by what it holds, so whoever asks for the same weights finds them. A process killed while writing leaves no file
@@ -41,10 +47,9 @@ export async function openSynthetic(
   onProgress?: (fraction: number) => void,
 ): Promise<OpenedModel> {
   const { raw, config } = overridePreset(preset, overrides)
-  const { name } = config
   findFamily(config) // refuses what the engine cannot run before gigabytes are written
 
-  const directory = join(weightsFolder(dataDir), `${name}-seed${seed}-${identify(raw, seed)}`)
+  const directory = syntheticFolder({ preset, seed, overrides }, dataDir)
   const file = join(directory, 'model.safetensors')
   if (await exists(file)) await removeAbandoned(file)
   else await write(directory, file, raw, config, seed, onProgress)

@@ -73,7 +73,8 @@ describe('kvscope demo', () => {
   })
 
   it.each(['attempt 1', 'decode'])('cancels its run on Ctrl-C at "%s", and leaves no process', async (moment) => {
-    const demo = startCommand(['demo', '--model', model], dataDir)
+    // A server that asks for a token asks whoever cancels, too.
+    const demo = startCommand(['demo', '--model', model], dataDir, { KVSCOPE_TOKENS: 'ann:only-ann-knows-this' })
     await until(moment, () => demo.stderr().includes(moment), 100_000)
     demo.process.kill('SIGINT')
     expect(await demo.ended).toMatchObject({ code: 130 })
