@@ -96,7 +96,16 @@ export async function startWorker(
     queues,
     config,
     logger,
-    waitForTurn: () => waitForTurn(databaseUrl, machineId, closing.signal),
+    waitForTurn: () =>
+      waitForTurn({
+        db,
+        databaseUrl,
+        machineId,
+        workerId: id,
+        queueLockMs: config.queueLockMs,
+        logger,
+        signal: closing.signal,
+      }),
     onRun: notifications.onRun,
     signal: stopping.signal,
     inHand,
