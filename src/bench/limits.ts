@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
 import type { BenchmarkSpec } from '../jobs/spec.ts'
-import { testName } from '../jobs/spec.ts'
+import { testName } from '../jobs/spec-names.ts'
 import { estimatePlanned } from './estimate.ts'
 import { availableMemory } from './memory.ts'
 import { positionsOf } from './plan.ts'

@@ -1,5 +1,6 @@
 import type { Phase } from '../jobs/glossary.ts'
-import { type BenchmarkSpec, type BenchmarkTest, testName } from '../jobs/spec.ts'
+import type { BenchmarkSpec, BenchmarkTest } from '../jobs/spec.ts'
+import { testName } from '../jobs/spec-names.ts'
 import { fewestForInterval } from '../stats/bootstrap.ts'
 
 /** One series to measure of every subject: what is timed, under which name. */

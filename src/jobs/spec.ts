@@ -3,6 +3,7 @@ import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import { devices } from './glossary.ts'
+import { testName } from './spec-names.ts'
 
 /** Limits that a spec alone decides; what needs a tokenizer or a machine is checked by the child. */
 export const specLimits = {
@@ -140,11 +141,4 @@ export function canonicalSpec(spec: RunSpec): string {
 /** sha256 of the canonical spec, hexadecimal. */
 export function specHash(spec: RunSpec): string {
   return createHash('sha256').update(canonicalSpec(spec)).digest('hex')
-}
-
-/** `pp512`, `tg128`, `pp512+tg128`, each with ` @ d4096` at depth and ` x4` for a batch. */
-export function testName(test: BenchmarkTest): string {
-  const parts = [test.promptTokens && `pp${test.promptTokens}`, test.generatedTokens && `tg${test.generatedTokens}`]
-  const depth = test.depth > 0 ? ` @ d${test.depth}` : ''
-  return parts.filter(Boolean).join('+') + depth + (test.batch > 1 ? ` x${test.batch}` : '')
 }

@@ -5,7 +5,8 @@ import { withKvHeads } from '../architecture/pool-kv-heads.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from './glossary.ts'
 import { readSource } from './model-source.ts'
-import { type BenchmarkTest, type SubjectSpec, testName } from './spec.ts'
+import type { BenchmarkTest, SubjectSpec } from './spec.ts'
+import { testName } from './spec-names.ts'
 
 /** A subject as it is known when its run is submitted. */
 export interface PlannedSubject {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { canonicalSpec, parseSpec, specHash, specLimits, testName } from '../../../src/jobs/spec.ts'
+import { canonicalSpec, parseSpec, specHash, specLimits } from '../../../src/jobs/spec.ts'
+import { testName } from '../../../src/jobs/spec-names.ts'
 
 const subject = { source: { synthetic: { preset: 'gpt2' } } }
 const benchmark = (fields: object) => ({ kind: 'BENCHMARK', version: 1, subjects: [subject], ...fields })
