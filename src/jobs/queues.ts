@@ -25,6 +25,8 @@ export interface Queues {
    * @throws when the store cannot be reached within a few seconds; the sweeper enqueues later
    */
   enqueue(runId: string, device: Device, attempt: number): Promise<void>
+  /** How many messages wait for a worker of the device. */
+  waiting(device: Device): Promise<number>
   reachable(): Promise<boolean>
   close(): Promise<void>
 }
@@ -130,6 +132,10 @@ export function openQueues(options: QueueOptions): Queues {
         tell(error)
         throw error
       }
+    },
+    async waiting(device) {
+      const counts = await use(device, 'counting messages', (queue) => queue.getJobCounts('waiting'))
+      return counts.waiting ?? 0
     },
     async reachable() {
       try {

@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts'
 import type { Device } from '../jobs/glossary.ts'
 import { migrateAll } from '../jobs/migrate-all.ts'
 import { consumeQueue, openQueues, type QueueOptions } from '../jobs/queues.ts'
+import { consumeSteadily } from '../jobs/steady-consumer.ts'
 import { startSweeper } from '../jobs/sweep.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { openRunStore } from './database-store.ts'
@@ -112,7 +113,13 @@ export async function startWorker(
     execArgv: parts.childArguments ?? [],
   }
   const consumers = devices.map((device) =>
-    consumeQueue(device, queueOptions, config, (runId) => processRun(runId, device, context)),
+    consumeSteadily({
+      open: (handle) => consumeQueue(device, queueOptions, config, handle),
+      handle: (runId) => processRun(runId, device, context),
+      waiting: () => queues.waiting(device),
+      everyMs: config.queueCheckMs,
+      onRenewed: () => logger.warn({ device }, 'messages waited unheard: listening anew'),
+    }),
   )
   await Promise.all(consumers.map((consumer) => consumer.ready()))
   logger.info({ worker: id, machineId, devices, queue: queues.backend }, 'worker ready')

@@ -16,7 +16,8 @@ describe('kill -9 of the child of an execution', () => {
       await inEveryLane(lanes, async (lane) => {
         const { submitter, worker } = lane
         worker.waitAt(moment)
-        const runId = await submitter.submit(tinySpec())
+        // Long enough that the child is still at it when the worker tells where it waits.
+        const runId = await submitter.submit(tinySpec({ blocks: 200 }))
         for (let kill = 1; kill <= count; kill++) {
           await worker.reached(moment)
           process.kill(worker.children.at(-1) ?? 0, 'SIGKILL')

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { submitRun } from '../../src/jobs/submit.ts'
-import { killCases, moments } from '../support/kill-moments.ts'
+import { counts, killCases, moments } from '../support/kill-moments.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { startOwnPostgres } from '../support/own-postgres.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
@@ -22,10 +22,7 @@ describe('kill -9 of PostgreSQL', () => {
     expect(await lane.submitter.db.run.count()).toBe(lane.runs)
   }
 
-  it.each([
-    ['once', 1],
-    ['twice in a row', 2],
-  ] as const)('between the row and its message, %s, loses and doubles nothing', async (_often, count) => {
+  it.each(counts)('between the row and its message, %s, loses and doubles nothing', async (_often, count) => {
     const runIds = new Map<Lane, string>()
     const config = readConfig({})
     const submitting: Promise<unknown>[] = []

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { retry } from '../../src/jobs/control.ts'
 import { type Random, randomIndex, seededRandom } from '../../src/stats/random.ts'
+import { counts } from '../support/kill-moments.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { startOwnPostgres } from '../support/own-postgres.ts'
 import { isAlive, killNow, until } from '../support/processes.ts'
@@ -10,7 +11,7 @@ import { expectFinishedOnce, runEnded } from '../support/run-checks.ts'
 import { spawnSubmitProcess } from '../support/submit-processes.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
-vi.setConfig({ testTimeout: 300_000 })
+vi.setConfig({ testTimeout: 600_000 })
 
 const runsEach = 20
 /** A run of tinySpec takes about so long, so that a moment of this span may be any moment of it. */
@@ -57,7 +58,7 @@ async function killSomething(lane: Lane, laneIndex: number, random: Random): Pro
 /** A run whose child was killed has failed, and says so: its user retries it. */
 async function retryUntilFinished({ submitter }: Lane, runId: string): Promise<void> {
   for (;;) {
-    const run = await runEnded(submitter.db, runId)
+    const run = await runEnded(submitter.db, runId, 300_000)
     if (run.status === 'SUCCEEDED') break
     expect(run).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_CRASHED' })
     await retry(submitter, runId)
@@ -68,10 +69,7 @@ async function retryUntilFinished({ submitter }: Lane, runId: string): Promise<v
 describe('kill -9 of worker, child, PostgreSQL or submitting process', () => {
   const lanes = openLanes({ createDatabase: async (index) => (await servers[index]?.createDatabase()) ?? '' })
 
-  it.each([
-    ['once', 1],
-    ['twice in a row', 2],
-  ] as const)(`at ${runsEach} seeded random moments, %s, loses and doubles nothing`, async (often, count) => {
+  it.each(counts)(`at ${runsEach} seeded random moments, %s, loses and doubles nothing`, async (often, count) => {
     await inEveryLane(lanes, async (lane) => {
       const laneIndex = lanes.indexOf(lane)
       const random = seededRandom(1911 + 10 * count + laneIndex)

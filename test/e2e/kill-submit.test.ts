@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { killCases, moments } from '../support/kill-moments.ts'
+import { counts, moments } from '../support/kill-moments.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { killNow } from '../support/processes.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
@@ -13,10 +13,7 @@ describe('kill -9 of a process that submits and sweeps, as the API does', () => 
   const submitFrom = ({ databaseUrl, redisUrl }: Lane, idempotencyKey: string, waitBeforeEnqueue = false) =>
     startSubmitProcess({ databaseUrl, redisUrl, spec: tinySpec(), idempotencyKey, waitBeforeEnqueue })
 
-  it.each([
-    ['once', 1],
-    ['twice in a row', 2],
-  ] as const)('between the row and its message, %s, loses and doubles nothing', async (often, count) => {
+  it.each(counts)('between the row and its message, %s, loses and doubles nothing', async (often, count) => {
     await inEveryLane(lanes, async (lane) => {
       const { submitter, worker } = lane
       const key = `committed ${often}`
@@ -32,18 +29,26 @@ describe('kill -9 of a process that submits and sweeps, as the API does', () => 
     })
   })
 
-  it.each(killCases(moments))('%s, loses and doubles nothing', async (title, { moment, count }) => {
+  it.each(counts)('at every moment of one run, %s, loses and doubles nothing', async (often, count) => {
     await inEveryLane(lanes, async (lane) => {
       const { submitter, worker } = lane
-      worker.waitAt(moment)
-      const submitted = await submitFrom(lane, title)
+      const runIds = new Set<string | null>()
+      for (const moment of moments) {
+        worker.waitAt(moment)
+        if (moment !== 'enqueued') worker.goOn()
+        // Its client has heard nothing from the last process, so it asks the next for the same run.
+        for (let kill = 1; kill <= count; kill++) {
+          const submitted = await submitFrom(lane, `every moment ${often}`)
+          runIds.add(submitted.runId)
+          await worker.reached(moment)
+          await killNow(submitted.process)
+        }
+      }
       lane.runs++
-      await worker.reached(moment)
-      await killNow(submitted.process)
-      // The client asks again, having heard nothing.
-      if (count === 2) await killNow((await submitFrom(lane, title)).process)
       worker.goOn()
-      expect((await expectFinishedOnce(submitter.db, submitted.runId ?? '', tinySeries)).attempt).toBe(1)
+      const [runId] = runIds
+      expect(runIds.size).toBe(1)
+      expect((await expectFinishedOnce(submitter.db, runId ?? '', tinySeries)).attempt).toBe(1)
       expect(await submitter.db.run.count()).toBe(lane.runs)
     })
   })

@@ -10,6 +10,12 @@ export const moments: readonly Moment[] = [
   'after the end',
 ]
 
+/** How often in a row, each with its title. */
+export const counts: readonly ['once' | 'twice in a row', 1 | 2][] = [
+  ['once', 1],
+  ['twice in a row', 2],
+]
+
 export interface KillCase {
   moment: Moment
   count: 1 | 2
@@ -17,8 +23,7 @@ export interface KillCase {
 
 /** Every moment, once and twice in a row, each with its title. */
 export function killCases(at: readonly Moment[]): [string, KillCase][] {
-  return at.flatMap((moment): [string, KillCase][] => [
-    [`${moment}, once`, { moment, count: 1 }],
-    [`${moment}, twice in a row`, { moment, count: 2 }],
-  ])
+  return at.flatMap((moment) =>
+    counts.map(([often, count]): [string, KillCase] => [`${moment}, ${often}`, { moment, count }]),
+  )
 }

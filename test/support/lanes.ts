@@ -53,7 +53,10 @@ export async function inEveryLane(lanes: readonly Lane[], work: (lane: Lane) => 
   const results = await Promise.allSettled(lanes.map(work))
   for (const [index, result] of results.entries()) {
     if (result.status === 'fulfilled') continue
-    if (result.reason instanceof Error) result.reason.message = `${lanes[index]?.backend}: ${result.reason.message}`
+    const lane = lanes[index]
+    if (result.reason instanceof Error) {
+      result.reason.message = `${lane?.backend}: ${result.reason.message}\n${lane?.worker.log().slice(-4000)}`
+    }
     throw result.reason
   }
 }

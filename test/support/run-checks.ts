@@ -10,7 +10,19 @@ const isFinal = (status: string | null) => finalStatuses.some((final) => final =
 
 /** Waits until a run has its end, and returns it. */
 export async function runEnded(db: Database, runId: string, withinMs = 60_000): Promise<RunRow> {
-  await until(`run ${runId} has ended`, async () => isFinal((await requireRun(db, runId)).status), withinMs)
+  let seen = ''
+  const ended = until(
+    `run ${runId} has ended`,
+    async () => {
+      const { status, attempt } = await requireRun(db, runId)
+      seen = `${status}, attempt ${attempt}`
+      return isFinal(status)
+    },
+    withinMs,
+  )
+  await ended.catch((error: unknown) => {
+    throw new Error(`it is still ${seen}`, { cause: error })
+  })
   return requireRun(db, runId)
 }
 

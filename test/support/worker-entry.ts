@@ -60,7 +60,7 @@ function wrapStore(store: RunStore): RunStore {
     },
     async insertSeries(guard, rows) {
       writes++
-      if (writes === 4) await at('between two writes')
+      if (writes === 3) await at('between two writes')
       return store.insertSeries(guard, rows)
     },
     async finish(guard, result, log) {
