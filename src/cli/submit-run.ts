@@ -2,8 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { CancelRunDocument, StartBenchmarkDocument, type StartBenchmarkInput } from '../generated/operations.ts'
 import { type ApiClient, createApiClient, type RunEvent } from './client.ts'
 
-/** All that an interrupted command takes for the sake of its run. */
-const cancelMs = 2_000
+interface Submitter {
+  /** the bearer token, where the server asks for one */
+  secret: string | undefined
+  /** interrupts it */
+  signal: AbortSignal
+  /** all that an interrupted submitter takes for the sake of its run */
+  cancelMs?: number
+}
 
 /**
  * Submits a benchmark and follows it to its end. When the signal aborts, at whatever moment, the run is cancelled, not
@@ -15,7 +21,7 @@ const cancelMs = 2_000
 export async function submitAndFollow(
   client: ApiClient,
   input: StartBenchmarkInput,
-  { secret, signal }: { secret: string | undefined; signal: AbortSignal },
+  { secret, signal, cancelMs = 2_000 }: Submitter,
   onEvent: (event: RunEvent, fraction: number) => void,
 ): Promise<string> {
   const submission = { input: { ...input, idempotencyKey: randomUUID() } }
@@ -32,19 +38,17 @@ export async function submitAndFollow(
     }
     return id
   } catch (error) {
-    if (signal.aborted) await cancel(client.address, secret, id, submission)
+    if (signal.aborted) {
+      // The client's own signal would refuse every request by now.
+      const limits = { signal: AbortSignal.timeout(cancelMs), retryMs: cancelMs }
+      await cancel(createApiClient(client.address, { secret, ...limits }), id, submission)
+    }
     throw error
   }
 }
 
 /** @param id null where the answer was still awaited: the same submission, made again, finds the run or becomes it */
-async function cancel(
-  address: string,
-  secret: string | undefined,
-  id: string | null,
-  submission: { input: StartBenchmarkInput },
-): Promise<void> {
-  const client = createApiClient(address, { secret, signal: AbortSignal.timeout(cancelMs), retryMs: cancelMs })
+async function cancel(client: ApiClient, id: string | null, submission: { input: StartBenchmarkInput }): Promise<void> {
   try {
     const found = id ?? (await client.request(StartBenchmarkDocument, submission)).startBenchmark.run.id
     await client.request(CancelRunDocument, { id: found })

@@ -1,9 +1,11 @@
 import { createServer, type IncomingMessage } from 'node:http'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createApiClient } from '../../../src/cli/client.ts'
 import { submitAndFollow } from '../../../src/cli/submit-run.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { at, startTestApi } from '../api/api-under-test.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 const secret = 'only-ann-knows-this'
 const api = await startTestApi(await createTestDatabase(), { KVSCOPE_TOKENS: `ann:${secret}` })
@@ -48,7 +50,9 @@ async function statuses(): Promise<unknown> {
 
 function submit(address: string, onEvent = () => {}): Promise<string> {
   const { signal } = abort
-  return submitAndFollow(createApiClient(address, { secret, signal }), input, { secret, signal }, onEvent)
+  // A machine full of tests may take longer than anybody would wait after Ctrl-C.
+  const submitter = { secret, signal, cancelMs: 60_000 }
+  return submitAndFollow(createApiClient(address, { secret, signal }), input, submitter, onEvent)
 }
 
 describe('a run whose submitter is interrupted', () => {
