@@ -22,7 +22,6 @@
  */
 
 export const runKinds = ['BENCHMARK'] as const
-export type RunKind = (typeof runKinds)[number]
 
 export const runStatuses = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const
 export type RunStatus = (typeof runStatuses)[number]

@@ -40,11 +40,10 @@ export const modelSource = z.union([localSource, syntheticSource, configSource])
 export type ModelSource = z.infer<typeof modelSource>
 export type RunnableSource = z.infer<typeof localSource> | z.infer<typeof syntheticSource>
 
-export const convertSpec = z.strictObject({
+const convertSpec = z.strictObject({
   kvHeads: z.int().min(1).max(4096),
   method: z.enum(['MEAN', 'FIRST']).default('MEAN'),
 })
-export type ConvertSpec = z.infer<typeof convertSpec>
 
 export const subjectSpec = z.strictObject({
   source: z.union([localSource, syntheticSource], {

@@ -22,7 +22,7 @@ function defaultName({ convert }: SubjectSpec, config: ModelConfig): string {
 }
 
 /** Gives every subject without a name its model's, and makes those unique: `gpt2`, `gpt2-2`, ... */
-export function fillNames(subjects: readonly { spec: SubjectSpec; config: ModelConfig }[]): string[] {
+function fillNames(subjects: readonly { spec: SubjectSpec; config: ModelConfig }[]): string[] {
   const taken = new Set<string>()
   for (const { spec } of subjects) {
     if (spec.name === null) continue
