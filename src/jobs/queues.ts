@@ -50,7 +50,7 @@ const defaultPrefix = 'kvscope'
 const postgres = withBackend(createPostgresBackend)
 
 /** Name of the queue that the runs of one device wait in. */
-export function queueName(device: Device): string {
+function queueName(device: Device): string {
   return `kvscope-${device.toLowerCase()}`
 }
 
