@@ -5,7 +5,7 @@ import { inEveryLane, openLanes } from '../support/lanes.ts'
 import { expectFinishedOnce, runEnded } from '../support/run-checks.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 describe('kill -9 of the child of an execution', () => {
   const lanes = openLanes()

@@ -6,7 +6,7 @@ import { until } from '../support/processes.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 describe('with the default intervals', () => {
   const { queueLockMs, queueCheckMs, sweepMs, heartbeatMs } = readConfig({})

@@ -7,7 +7,7 @@ import { startOwnPostgres } from '../support/own-postgres.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 const postgres = await startOwnPostgres()
 

@@ -5,7 +5,7 @@ import { isAlive, until } from '../support/processes.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 describe('kill -9 of a worker', () => {
   const lanes = openLanes()
