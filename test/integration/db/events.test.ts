@@ -91,6 +91,12 @@ describe('notifications', async () => {
   it('wakes those who wait for that run on every change of it, and nobody else', async () => {
     const [id, other] = [await insertSampleRun(db), await insertSampleRun(db)]
     const [heard, otherHeard] = [vi.fn(), vi.fn()]
+    // Notifications come in order: once a later run's is heard, those of the two insertions are behind it.
+    const later = await insertSampleRun(db)
+    const laterHeard = vi.fn()
+    notifications.onRun(later, laterHeard)
+    await appendEvent(db, later, { message: 'now' })
+    await expect.poll(() => laterHeard.mock.calls.length, { interval: 5 }).toBeGreaterThan(0)
     const stop = notifications.onRun(id, heard)
     notifications.onRun(other, otherHeard)
     for (const [count, change] of [
