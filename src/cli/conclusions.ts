@@ -92,7 +92,20 @@ function deepSentence(
   if (side === 'less time' && liesBelow(atDeep, atShallow)) {
     return `${told}, less than at depth ${shallow.depth} by more than the intervals allow: that is what sharing K/V heads saves.`
   }
-  return `${told}, but the intervals at depth ${shallow.depth} and ${deep.depth} overlap: this run does not tell the cache's part.`
+  return `${told}, but ${whyUntold(shallow, deep, atShallow, atDeep)}: this run does not tell the cache's part.`
+}
+
+function whyUntold(
+  shallow: Series,
+  deep: Series,
+  atShallow: SeriesComparison | undefined,
+  atDeep: SeriesComparison | undefined,
+): string {
+  if (atShallow?.interval == null) return `there is no interval at depth ${shallow.depth} to hold it against`
+  if (liesBelow(atShallow, atDeep)) return `the ratio at depth ${shallow.depth} is lower still`
+  return liesBelow(atDeep, atShallow)
+    ? `the ratio at depth ${shallow.depth} is higher still`
+    : `the intervals at depth ${shallow.depth} and ${deep.depth} overlap`
 }
 
 function sideOf(row: SeriesComparison | undefined): 'less time' | 'more time' | null {

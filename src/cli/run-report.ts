@@ -224,7 +224,10 @@ function warnings(run: BenchmarkRun, style: Style): string {
     // Synthetic weights are said at the head of the report.
     ...run.warnings.filter(({ code }) => code !== 'SYNTHETIC_WEIGHTS').map((warning) => ({ warning, where: '' })),
     ...run.series.flatMap((series) =>
-      series.warnings.map((warning) => ({ warning, where: `${series.subject.name}, ` })),
+      series.warnings
+        // Time ending a test early is how the demo and --max-seconds are meant, as long as enough was measured.
+        .filter(({ code }) => code !== 'ENDED_EARLY' || series.summary.interval === null)
+        .map((warning) => ({ warning, where: `${series.subject.name}, ` })),
     ),
   ]
   const kinds = new Map<string, { text: string; advice: string; count: number }>()
