@@ -27,6 +27,12 @@ describe('conclusions', () => {
     expect(told(little, none)).not.toContain('saves')
   })
 
+  it('says of depth what the intervals do: that they overlap only where they do', () => {
+    expect(told(little, { ratio: 0.88, low: 0.86, high: 0.91 })).toContain('the intervals at depth 9 and 512 overlap')
+    expect(told(much, little)).toContain('but the ratio at depth 9 is lower still')
+    expect(told(little, { ratio: 1.2, low: 1.1, high: 1.3 })).toContain('but the ratio at depth 9 is lower still')
+  })
+
   it('tells a slower model as slower', () => {
     const slower = { ratio: 1.2, low: 1.1, high: 1.3 }
     expect(told(slower, slower)).toContain('MQA 1 takes more time (1.200 [1.100, 1.300])')
