@@ -18,7 +18,7 @@ const promptTokens = 9
  * `generated` tokens at once.
  */
 const sizes = {
-  full: { blocks: 10, maxSeconds: 22, prefill: 512, depth: 512, generated: 8 },
+  full: { blocks: 10, maxSeconds: 15, prefill: 512, depth: 512, generated: 6 },
   quick: { blocks: 5, maxSeconds: 6, prefill: 128, depth: 256, generated: 4 },
 }
 
