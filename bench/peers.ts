@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureMemory } from '../src/bench/limits.ts'
 import { openSubject } from '../src/bench/open-subject.ts'
@@ -20,7 +20,7 @@ import {
   writePeerFolder,
 } from './contestants.ts'
 import { peerAttentions } from './peer-graph.ts'
-import { type Figure, noteLoad, printTable, reportFigures, type Target } from './report.ts'
+import { type Figure, jsonFile, noteLoad, printTable, reportFigures, type Target } from './report.ts'
 
 // The same weights and tokens through kvscope and transformers.js, interleaved. The peer's graph is written here, so it
 // gets the fastest of three; once more with logits of every position, as exported models have it.
@@ -40,6 +40,7 @@ const targets: Record<string, Target> = {
   tokens_identical: { least: 1, most: 1 },
 }
 
+const report = jsonFile()
 const spec = benchmarkSpec.parse({
   kind: 'BENCHMARK',
   version: 1,
@@ -59,6 +60,7 @@ const subject = await openSubject(subjectSpec, { dataDir, modelRoots: [] }, () =
 const { config } = subject
 const tokens = (length: number) => seededTokens(length, config.vocabularySize, 1, length).flat()
 const folders = join(dataDir, 'bench-peers')
+process.on('exit', () => rmSync(folders, { recursive: true, force: true }))
 
 const best = await chooseGraph()
 const exported = join(folders, 'exported')
@@ -94,7 +96,6 @@ for (let round = 0; round <= rounds && performance.now() < lastStart; round += 1
 }
 for (const contestant of contestants) await contestant.close()
 await compute.close()
-await rm(folders, { recursive: true })
 
 const firsts = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.first)
 const decodes = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.perToken)
@@ -144,33 +145,41 @@ await reportFigures(
     { name: 'tokens_identical', value: texts.every((count) => count === 1) ? 1 : 0, unit: '' },
   ],
   targets,
+  report,
 )
 
-/** Times each form of the peer's attention by a bare loop, and takes the one that generates 64 tokens after 512 first. */
+/**
+ * Times each form of the peer's attention by a bare loop, and takes the one that generates 64 tokens after 512 first. One
+ * graph serves all prompts, as a user has one; what each form takes a token after the shorter ones is printed beside.
+ */
 async function chooseGraph() {
-  const rows: {
-    attention: (typeof peerAttentions)[number]
-    folder: string
-    file: string
-    first: number
-    perToken: number
-  }[] = []
+  const rows = []
   for (const attention of peerAttentions) {
     const folder = join(folders, attention)
     const file = await writePeerFolder(folder, subject, { attention, logits: 'last' })
     const candidate = await bareContestant(attention, file, subject, threads)
-    await candidate.generate(tokens(512), 2)
-    const tries = [await candidate.generate(tokens(512), 8), await candidate.generate(tokens(512), 8)]
+    const times: Generation[] = []
+    for (const prompt of prompts) {
+      await candidate.generate(tokens(prompt), 2)
+      const tries = [await candidate.generate(tokens(prompt), 8), await candidate.generate(tokens(prompt), 8)]
+      const least = (of: (one: Generation) => number) => Math.min(...tries.map(of))
+      times.push({ tokens: [], first: least(({ first }) => first), perToken: least(({ perToken }) => perToken) })
+    }
     await candidate.close()
-    const first = Math.min(...tries.map((one) => one.first))
-    const perToken = Math.min(...tries.map((one) => one.perToken))
-    rows.push({ attention, folder, file, first, perToken })
+    const longest = times.at(-1)
+    if (longest === undefined) throw new Error('no prompt was timed')
+    rows.push({ attention, folder, file, times, after512: longest.first + 64 * longest.perToken })
   }
-  const [winner] = [...rows].sort((a, b) => a.first + 64 * a.perToken - (b.first + 64 * b.perToken))
+  const [winner] = [...rows].sort((a, b) => a.after512 - b.after512)
   if (!winner) throw new Error('no candidate was timed')
   printTable(
-    ['candidates for the peer, p512', 'first, ms', 'a token, ms', ''],
-    rows.map((row) => [row.attention, row.first.toFixed(1), row.perToken.toFixed(1), row === winner ? 'taken' : '']),
+    ['candidates for the peer', ...prompts.map((prompt) => `a token p${prompt}, ms`), 'first p512, ms', ''],
+    rows.map((row) => [
+      row.attention,
+      ...row.times.map(({ perToken }) => perToken.toFixed(1)),
+      row.times.at(-1)?.first.toFixed(1) ?? '',
+      row === winner ? 'taken' : '',
+    ]),
   )
   return winner
 }

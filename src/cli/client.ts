@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
@@ -80,6 +81,8 @@ export function createApiClient(
 ): ApiClient {
   const { secret, signal, retryMs = 0, patienceMs = 60_000 } = options
   const endpoint = new URL('/graphql', address)
+  // Every request under way listens to the one signal; so many are no leak.
+  setMaxListeners(0, signal)
 
   async function post(body: string): Promise<{ status: number; text: string }> {
     const giveUp = Date.now() + retryMs
