@@ -30,6 +30,16 @@ describe('limits of a request', () => {
     check(runWith(`${'... on Run { '.repeat(40)} id ${'}'.repeat(40)}`))
   })
 
+  it.each([
+    ['model', 4, 'model(source: { config: { model_type: "deepseek_v3" } }) { parameters votes { evidence } }'],
+    ['kvCache', 9, 'kvCache(input: { source: { config: {} }, contextLength: 1 }) { bytes factors { name value } }'],
+  ])('let few configs be read by `%s`: %i, and no more', (_field, most, field) => {
+    const times = (count: number) =>
+      `{ ${Array.from({ length: count }, (_, index) => `m${index}: ${field}`).join(' ')} }`
+    check(times(most))
+    expect(() => check(times(most + 1))).toThrow(refusal('units of cost'))
+  })
+
   it("let graphql's own introspection query through", () => {
     check(getIntrospectionQuery({ schemaDescription: true, oneOf: true, inputValueDeprecation: true }))
   })
