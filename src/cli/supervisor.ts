@@ -1,12 +1,11 @@
-import { mkdir, open } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { ownDataFolder } from '../embedded/data-folder.ts'
 import { type EmbeddedPostgres, startPostgres } from '../embedded/postgres.ts'
 import { AppError } from '../errors.ts'
 import { migrateAll } from '../jobs/migrate-all.ts'
+import { openLogFile } from './log-file.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 
 export interface SupervisorOptions {
@@ -104,8 +103,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 }
 
 async function openLog(file: string, cleanups: (() => Promise<void>)[]): Promise<number> {
-  await mkdir(dirname(file), { recursive: true })
-  const log = await open(file, 'a')
+  const log = await openLogFile(file)
   cleanups.push(() => log.close())
   return log.fd
 }
