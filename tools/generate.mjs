@@ -113,6 +113,8 @@ const parents = {
   Node: 'RunRow',
   Run: 'RunRow',
   BenchmarkRun: 'RunRow',
+  WeightSlicesRun: 'RunRow',
+  AttentionMapsRun: 'RunRow',
   RunConnection: 'RunPageParent',
   RunEvent: 'RunEventRow',
   Series: 'StoredSeries',

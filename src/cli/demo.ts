@@ -97,7 +97,7 @@ function demoConfig(config: Config, { model = [] }: DemoOptions): Config {
  * @throws AppError OUT_OF_DISK, OUT_OF_MEMORY, or what is wrong with a checkpoint
  */
 async function checkNeeds(config: Config, options: Options) {
-  const [{ estimateResources }, { availableMemory }, { ensureDiskSpace }, { parseSpec }, { presentWeightBytes }] =
+  const [{ estimateResources }, { availableMemory }, { ensureDiskSpace }, { benchmarkSpec }, { presentWeightBytes }] =
     await Promise.all([
       import('../bench/estimate.ts'),
       import('../bench/memory.ts'),
@@ -106,7 +106,7 @@ async function checkNeeds(config: Config, options: Options) {
       import('./present-weights.ts'),
     ])
   const { subjects, tests, prompt } = planDemo(options, 1024)
-  const spec = parseSpec({ kind: 'BENCHMARK', version: 1, subjects, tests, prompt })
+  const spec = benchmarkSpec.parse({ kind: 'BENCHMARK', version: 1, subjects, tests, prompt })
   const estimate = await estimateResources(spec, config.modelRoots)
   const present = await presentWeightBytes(spec.subjects, config.dataDir)
   const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes

@@ -7,7 +7,7 @@ import { lockMachine } from '../db/machine-lock.ts'
 import { cancelRun } from '../db/runs.ts'
 import { beat, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError, toErrorRecord } from '../errors.ts'
-import { type BenchmarkSpec, type BenchmarkSpecInput, parseSpec } from '../jobs/spec.ts'
+import { type BenchmarkSpec, type BenchmarkSpecInput, benchmarkSpec, parseSpec } from '../jobs/spec.ts'
 import { submitRun } from '../jobs/submit.ts'
 import { describeFailure } from '../workers/cause-of-death.ts'
 import { openRunStore } from '../workers/database-store.ts'
@@ -44,7 +44,7 @@ export async function measureAndStore(
     const taken = await store.take(runId)
     if (taken === null)
       throw new AppError('CONFLICT', `Run ${runId} was taken by another worker`, 'Run the command again.')
-    await execute(taken, parseSpec(taken.spec), { store, db, heartbeat, context })
+    await execute(taken, benchmarkSpec.parse(taken.spec), { store, db, heartbeat, context })
     return runId
   } finally {
     await heartbeat?.stop()

@@ -57,11 +57,26 @@ export async function findOfferedDevices(db: Queries, withinMs: number): Promise
   return rows.map((row) => row.device)
 }
 
+/** Tables whose rows belong to one attempt at a run. */
+const resultTables = [
+  'Series',
+  'WeightMatrix',
+  'HeadSharing',
+  'AttentionPrompt',
+  'AttentionHead',
+  'AttentionTile',
+  'HeadDiversity',
+] as const
+
 /** Deletes results that an earlier attempt left behind; readers never see them. */
 export async function deleteEarlierAttempts(db: Queries): Promise<number> {
-  return db.$executeRaw`
-    DELETE FROM "Series" AS series USING "Run" AS run
-    WHERE run.attempt > 1 AND series."runId" = run.id AND series.attempt < run.attempt`
+  let deleted = 0
+  for (const table of resultTables) {
+    deleted += await db.$executeRaw`
+      DELETE FROM ${Prisma.raw(`"${table}"`)} AS result USING "Run" AS run
+      WHERE run.attempt > 1 AND result."runId" = run.id AND result.attempt < run.attempt`
+  }
+  return deleted
 }
 
 /** Deletes workers that have said nothing for `silentMs` and are named by no running run. */

@@ -16,12 +16,16 @@
  * block          one trial of every subject, in a seeded random order
  * series         the raw samples of one subject, phase and test
  * phase          what a series timed: load, cold, forward, prefill, decode or combined
+ * weight slice   rows x columns of one head's W_Q, W_K, W_V or W_O, with the tensor, rows and columns it came from
+ * attention map  softmax probabilities [query, key] of one layer and head over one prompt
+ * tile           a square of an attention map at one level of its pyramid; level 0 is the map itself
  * run event      a row (run, seq) of progress, message or status; the table is the truth, notifications only wake readers
  * worker         a process that takes runs from the queues of the devices it offers
  * execution      one attempt at work: a child process that computes and sends, and its parent that stores
  */
 
-export const runKinds = ['BENCHMARK'] as const
+export const runKinds = ['BENCHMARK', 'WEIGHT_SLICES', 'ATTENTION_MAPS'] as const
+export type RunKind = (typeof runKinds)[number]
 
 export const runStatuses = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const
 export type RunStatus = (typeof runStatuses)[number]

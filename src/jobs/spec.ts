@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
+import { projections } from '../heads/rows.ts'
 import { devices } from './glossary.ts'
 import { testName } from './spec-names.ts'
 
@@ -20,6 +21,8 @@ export const specLimits = {
   noteLength: 10_000,
   nameLength: 200,
   keyLength: 256,
+  prompts: 64,
+  sliceRows: 65_536,
 } as const
 
 const count = (most: number) => z.int().min(0).max(most)
@@ -71,20 +74,20 @@ export const benchmarkTest = z
   })
 export type BenchmarkTest = z.infer<typeof benchmarkTest>
 
+const promptText = z
+  .string()
+  .min(1)
+  .refine((text) => Buffer.byteLength(text) <= specLimits.promptBytes, {
+    error: `a prompt holds at most ${specLimits.promptBytes} bytes of UTF-8`,
+    params: { limit: true },
+  })
+
 export const benchmarkSpec = z.strictObject({
   kind: z.literal('BENCHMARK'),
   version: z.literal(1),
   subjects: z.array(subjectSpec).min(1).max(specLimits.subjects),
   /** Text of the cold and the forward phase; null: neither is measured. */
-  prompt: z
-    .string()
-    .min(1)
-    .refine((text) => Buffer.byteLength(text) <= specLimits.promptBytes, {
-      error: `a prompt holds at most ${specLimits.promptBytes} bytes of UTF-8`,
-      params: { limit: true },
-    })
-    .nullable()
-    .default(null),
+  prompt: promptText.nullable().default(null),
   /** Each once: a series is known by its subject, phase and test. */
   tests: z
     .array(benchmarkTest)
@@ -99,8 +102,64 @@ export const benchmarkSpec = z.strictObject({
 export type BenchmarkSpec = z.infer<typeof benchmarkSpec>
 export type BenchmarkSpecInput = z.input<typeof benchmarkSpec>
 
+const index = z.int().min(0).max(65_535)
+/** Layers or heads, each once. */
+const indices = z
+  .array(index)
+  .min(1)
+  .max(4096)
+  .refine((list) => new Set(list).size === list.length, { error: 'the same number is there twice' })
+
+export const weightSlicesSpec = z.strictObject({
+  kind: z.literal('WEIGHT_SLICES'),
+  version: z.literal(1),
+  subjects: z.array(subjectSpec).length(1),
+  /** null: the first */
+  layers: indices.nullable().default(null),
+  projections: z
+    .array(z.enum(projections))
+    .min(1)
+    .refine((list) => new Set(list).size === list.length, { error: 'the same projection is there twice' })
+    .default(['K', 'V']),
+  /** query heads; null: all */
+  heads: indices.nullable().default(null),
+  /** of the matrix, from its first; fewer where the matrix has fewer */
+  rows: z.int().min(1).max(specLimits.sliceRows).default(50),
+  /** of the matrix, from its first; null: all */
+  columns: z.int().min(1).max(specLimits.sliceRows).nullable().default(null),
+})
+export type WeightSlicesSpec = z.infer<typeof weightSlicesSpec>
+export type WeightSlicesSpecInput = z.input<typeof weightSlicesSpec>
+
+export const attentionMapsSpec = z
+  .strictObject({
+    kind: z.literal('ATTENTION_MAPS'),
+    version: z.literal(1),
+    subjects: z.array(subjectSpec).length(1),
+    /** null, and no tokenIds: the short prompts that kvscope brings (src/heads/prompts) */
+    prompts: z.array(promptText).min(1).max(specLimits.prompts).nullable().default(null),
+    /** one prompt as tokens, in place of `prompts` */
+    tokenIds: z.array(z.int().min(0)).min(1).max(specLimits.tokens).nullable().default(null),
+    /** null: the last */
+    layers: indices.nullable().default(null),
+    /** query heads; null: all */
+    heads: indices.nullable().default(null),
+    /** continued greedily for so many tokens after each prompt */
+    generatedTokens: count(specLimits.tokens).default(0),
+    /** whether heads are compared, which looks at all heads of the layers */
+    diversity: z.boolean().default(true),
+    /** whether the same is measured of rows shuffled, of random weights and of position alone */
+    baselines: z.boolean().default(true),
+  })
+  .refine((spec) => spec.prompts === null || spec.tokenIds === null, {
+    error: 'give prompts or tokenIds, not both',
+    path: ['tokenIds'],
+  })
+export type AttentionMapsSpec = z.infer<typeof attentionMapsSpec>
+export type AttentionMapsSpecInput = z.input<typeof attentionMapsSpec>
+
 /** Every kind's spec; a new kind joins the union and gets a version of its own. */
-export const runSpec = z.discriminatedUnion('kind', [benchmarkSpec])
+export const runSpec = z.discriminatedUnion('kind', [benchmarkSpec, weightSlicesSpec, attentionMapsSpec])
 export type RunSpec = z.infer<typeof runSpec>
 
 /**

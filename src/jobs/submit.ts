@@ -1,11 +1,12 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/client.ts'
 import { findRunOfKey, insertRun, requireRun } from '../db/runs.ts'
+import { checkSpec } from './check-spec.ts'
 import { enqueueOrLeave } from './enqueue.ts'
 import { checkAnnotations, type Label } from './labels.ts'
 import type { Queues } from './queues.ts'
 import { canonicalSpec, parseSpec, type RunSpec, specHash } from './spec.ts'
-import { checkContext, checkRunnable, deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
+import { checkRunnable, deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 
 export interface SubmitContext {
   db: Database
@@ -56,7 +57,7 @@ async function planRun(parsed: RunSpec, { modelRoots }: Pick<Config, 'modelRoots
   const device = deviceOf(parsed.subjects)
   const subjects = await planSubjects(parsed.subjects, modelRoots)
   checkRunnable(subjects)
-  checkContext(subjects, parsed.tests)
+  checkSpec(parsed, subjects)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
   return { kind: spec.kind, device, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }
 }

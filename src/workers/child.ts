@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url'
+import { captureAttention } from './attention-maps.ts'
 import { measureBenchmark } from './benchmark.ts'
 import { describeFailure } from './cause-of-death.ts'
 import type { ChildMessage, ChildSink, NumberedMessage, Outcome, ParentMessage, StartMessage } from './messages.ts'
 import { dieWithParent } from './parent-watch.ts'
+import { sliceWeights } from './weight-slices.ts'
 
 /** Messages that the parent has not answered yet, by number. */
 const unanswered = new Map<number, () => void>()
@@ -31,6 +33,7 @@ const sink: ChildSink = {
   progress: (fraction, message) => post({ type: 'progress', fraction, message }),
   subjects: (rows) => post({ type: 'subjects', rows }),
   series: (rows) => post({ type: 'series', rows }),
+  heads: (batch) => post({ type: 'heads', batch }),
 }
 
 /** One entry a job kind. */
@@ -38,6 +41,10 @@ function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcome> {
   switch (spec.kind) {
     case 'BENCHMARK':
       return measureBenchmark(spec, { dataDir, modelRoots }, sink)
+    case 'WEIGHT_SLICES':
+      return sliceWeights(spec, { dataDir, modelRoots }, sink)
+    case 'ATTENTION_MAPS':
+      return captureAttention(spec, { dataDir, modelRoots }, sink)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Database } from '../db/client.ts'
 import { appendProgress } from '../db/events.ts'
+import { insertHeadRows } from '../db/head-rows.ts'
 import { completeSubjects, insertSeries } from '../db/results.ts'
 import { finishRun, handBackRun, runStillMine, takeRun } from '../db/runs.ts'
 import { databaseTime } from '../db/workers.ts'
@@ -38,6 +39,7 @@ export function openRunStore(db: Database, { workerId, queueLockMs, signal }: St
     addProgress: (guard, fraction, message) => patiently(() => appendProgress(db, guard, { fraction, message })),
     completeSubjects: (guard, rows) => patiently(() => completeSubjects(db, guard, rows)),
     insertSeries: (guard, rows) => patiently(() => insertSeries(db, guard, rows)),
+    insertHeads: (guard, batch) => patiently(() => insertHeadRows(db, guard, batch)),
     finish: (guard, result, log) =>
       patiently(() =>
         finishRun(

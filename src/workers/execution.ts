@@ -62,6 +62,8 @@ export async function execute(guard: Guard, spec: RunSpec, context: ExecutionCon
         return store.completeSubjects(guard, message.rows)
       case 'series':
         return store.insertSeries(guard, message.rows)
+      case 'heads':
+        return store.insertHeads(guard, message.batch)
       case 'outcome':
         state.result = { outcome: message.outcome }
         return true

@@ -1,4 +1,5 @@
 import type { ErrorRecord } from '../errors.ts'
+import type { HeadRows } from '../heads/rows.ts'
 import type { Phase, Warning } from '../jobs/glossary.ts'
 import type { RunSpec } from '../jobs/spec.ts'
 
@@ -66,6 +67,7 @@ export type ChildMessage =
   | { type: 'progress'; fraction: number; message: string }
   | { type: 'subjects'; rows: OpenedSubject[] }
   | { type: 'series'; rows: MeasuredSeries[] }
+  | { type: 'heads'; batch: HeadRows }
   | { type: 'outcome'; outcome: Outcome }
   | { type: 'failed'; error: ErrorRecord }
 
@@ -80,4 +82,5 @@ export interface ChildSink {
   progress(fraction: number, message: string): Promise<void>
   subjects(rows: OpenedSubject[]): Promise<void>
   series(rows: MeasuredSeries[]): Promise<void>
+  heads(batch: HeadRows): Promise<void>
 }

@@ -1,4 +1,5 @@
 import type { ErrorRecord } from '../errors.ts'
+import type { HeadRows } from '../heads/rows.ts'
 import type { MeasuredSeries, OpenedSubject, Outcome } from './messages.ts'
 
 /** Whose results they are: nothing is written unless the run is still running this attempt. */
@@ -25,6 +26,7 @@ export interface RunStore {
   addProgress(guard: Guard, fraction: number, message: string): Promise<boolean>
   completeSubjects(guard: Guard, rows: OpenedSubject[]): Promise<boolean>
   insertSeries(guard: Guard, rows: MeasuredSeries[]): Promise<boolean>
+  insertHeads(guard: Guard, batch: HeadRows): Promise<boolean>
   /** The last transaction: status, environment or error, and the last event. */
   finish(guard: Guard, result: ExecutionResult, log: string | null): Promise<boolean>
   /** Puts an unfinished run back into the queue. */

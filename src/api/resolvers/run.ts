@@ -16,7 +16,11 @@ import type { RunRow } from '../rows.ts'
 import { loadParts } from './comparison.ts'
 import { checkPageSize } from './query.ts'
 
-const typeNames = { BENCHMARK: 'BenchmarkRun' } as const satisfies Record<RunRow['kind'], string>
+const typeNames = {
+  BENCHMARK: 'BenchmarkRun',
+  WEIGHT_SLICES: 'WeightSlicesRun',
+  ATTENTION_MAPS: 'AttentionMapsRun',
+} as const satisfies Record<RunRow['kind'], string>
 
 /** For the interfaces Node and Run: which type a stored run has. */
 export const runInterface: NodeResolvers = { __resolveType: ({ kind }) => typeNames[kind] }
