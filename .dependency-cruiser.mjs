@@ -42,7 +42,7 @@ export default {
     ...upOrSideways.map((rule) =>
       rule.name.startsWith('heads-') ? { ...rule, to: { ...rule.to, pathNot: '^src/(heads|stats)/' } } : rule,
     ),
-    never('floor-1-imports-no-folder', '^src/(config|errors|log)\\.ts$', folder(floors.flat())),
+    never('floor-1-imports-no-folder', '^src/(config|errors|log|package-folder)\\.ts$', folder(floors.flat())),
     { name: 'no-cycles', severity: 'error', from: { pathNot: '^src/generated/' }, to: { circular: true } },
     never('bench-knows-of-jobs-only-the-spec', '^src/bench/', '^src/(jobs/(?!spec|glossary)|db/|embedded/)'),
     never('jobs-run-no-model', '^src/jobs/', '^src/(onnx|embedded)/'),

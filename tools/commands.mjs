@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { prepareFiles } from './prepare.mjs'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const at = (path) => join(root, path)
 const tool = (path) => at(`node_modules/${path}`)
-/** The loader as an address: a bare name would be looked for from the current folder. */
-const withTypes = ['--import', pathToFileURL(tool('tsx/dist/loader.mjs')).href]
+const compiled = (source) => at(`dist/${source.replace(/\.ts$/, '.js')}`)
 
 const checks = [
   { name: 'format and lint', args: [tool('@biomejs/biome/bin/biome'), 'check', '.'] },
@@ -26,19 +26,23 @@ const usage = `Usage: node tools/start.mjs COMMAND [ARGUMENT...]
   kvscope    the command line program
   test       the tests
   check      format, lint, types, arrows, unused code
-  generate   the Prisma client and the GraphQL types
+  generate   the Prisma client, the GraphQL types and the compiled JavaScript
   bench/*.ts a measure`
 
 /** @returns the exit code */
 export async function runCommand([command, ...args]) {
-  if (command === 'demo') return run([...withTypes, at('src/cli/main.ts'), 'demo', ...args])
-  if (command === 'kvscope') return run([...withTypes, at('src/cli/main.ts'), ...args])
+  if (command === 'demo') return run([compiled('src/cli/main.ts'), 'demo', ...args])
+  if (command === 'kvscope') return run([compiled('src/cli/main.ts'), ...args])
   if (command === 'test')
     return run([tool('vitest/vitest.mjs'), 'run', ...args], { cwd: root, secondSignalKills: true })
   if (command === 'check') return checkAll()
-  if (command === 'generate') return run([at('tools/generate.mjs'), '--all'])
+  if (command === 'generate') {
+    const code = await run([at('tools/generate.mjs'), '--all'])
+    if (code === 0) await prepareFiles()
+    return code
+  }
   if (command && /^bench\/[a-z0-9-]+\.ts$/.test(command) && existsSync(at(command))) {
-    return run([...withTypes, at(command), ...args])
+    return run([compiled(command), ...args])
   }
   console.error(command ? `There is no command ${command}.\n${usage}` : usage)
   return 2

@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { register } from 'tsx/esm/api'
+import { prepare } from './prepare.mjs'
 import { nextMigration } from './schema-engine.mjs'
 
 const name = process.argv[2]
@@ -11,9 +11,9 @@ if (!name || !/^[a-z][a-z0-9_]*$/.test(name)) {
   console.error('Usage: node tools/new-migration.mjs name_in_snake_case')
   process.exit(2)
 }
-register()
-const { startPostgres } = await import('../src/embedded/postgres.ts')
-const { resetDataFolder } = await import('../src/embedded/data-folder.ts')
+await prepare()
+const { startPostgres } = await import('../dist/src/embedded/postgres.js')
+const { resetDataFolder } = await import('../dist/src/embedded/data-folder.js')
 const root = resolve(import.meta.dirname, '..')
 const migrations = join(root, 'prisma/migrations')
 mkdirSync(migrations, { recursive: true })

@@ -1,4 +1,4 @@
-// Brings node_modules and src/generated up to date. Where nothing is to be done it reads three small files.
+// Brings node_modules, src/generated and dist up to date. Where nothing is to be done it only reads, within some 20 ms.
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -16,6 +16,7 @@ import { homedir, tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { compileSources, isCompiled } from './compile.mjs'
 import { findStaleParts, makeParts } from './generate.mjs'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
@@ -24,16 +25,34 @@ const claims = join(root, 'src/generated/.starters')
 const stamp = join(root, 'node_modules/.kvscope-installed')
 
 export async function prepare() {
-  if (isInstalled() && findStaleParts().length === 0) return
+  if (isInstalled() && isMade()) return
+  await alone(async () => {
+    // Whoever was here before may have done it all.
+    if (!isInstalled()) await install()
+    await makeStale()
+  })
+}
+
+/** For whoever knows that the packages are there, and may be using them. */
+export async function prepareFiles() {
+  if (!isMade()) await alone(makeStale)
+}
+
+const isMade = () => findStaleParts().length === 0 && isCompiled()
+
+async function makeStale() {
+  const stale = findStaleParts()
+  if (stale.length > 0) {
+    console.error(`Generating: ${stale.map(({ name }) => name).join(', ')} ...`)
+    await makeParts(stale)
+  }
+  await compileSources()
+}
+
+async function alone(work) {
   const release = await claimAlone()
   try {
-    // Whoever had the claim before may have done it all.
-    if (!isInstalled()) await install()
-    const stale = findStaleParts()
-    if (stale.length > 0) {
-      console.error(`Generating: ${stale.map(({ name }) => name).join(', ')} ...`)
-      await makeParts(stale)
-    }
+    await work()
   } finally {
     release()
   }

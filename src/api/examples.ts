@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Database } from '../db/client.ts'
 import type { RunRow } from '../db/rows.ts'
 import { pageRuns } from '../db/run-pages.ts'
+import { packageFile } from '../package-folder.ts'
 
 /** A saved operation of the playground. */
 export interface SavedExample {
@@ -22,7 +24,7 @@ export const namedRuns = [
 ] as const
 export type NamedRun = (typeof namedRuns)[number]
 
-const folder = new URL('./examples/', import.meta.url)
+const folder = packageFile('src/api/examples')
 /** Stands where the database has no such run: a valid id that nothing has. */
 const nobody = '00000000-0000-4000-8000-000000000000'
 
@@ -41,7 +43,7 @@ async function readFolder(): Promise<SavedExample[]> {
     documents.map(async (file) => {
       const name = file.slice(0, -'.graphql'.length)
       const variablesFile = `${name}.variables.json`
-      const text = (path: string) => readFile(new URL(path, folder), 'utf8')
+      const text = (path: string) => readFile(join(folder, path), 'utf8')
       return {
         name,
         query: await text(file),

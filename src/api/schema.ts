@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { makeExecutableSchema } from '@graphql-tools/schema'
 import type { GraphQLSchema } from 'graphql'
+import { packageFile } from '../package-folder.ts'
 import { resolvers } from './resolvers/resolvers.ts'
 
-const typeDefs = readFileSync(new URL('../schema.graphql', import.meta.url), 'utf8')
+const typeDefs = readFileSync(packageFile('src/schema.graphql'), 'utf8')
 
 /** The public schema with its resolvers. */
 export function createSchema(): GraphQLSchema {

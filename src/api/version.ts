@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { packageFile } from '../package-folder.ts'
 
 const manifest = z.object({ version: z.string() })
 
 /** kvscope's version, from package.json. */
-export const version = manifest.parse(
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')),
-).version
+export const version = manifest.parse(JSON.parse(readFileSync(packageFile('package.json'), 'utf8'))).version

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, hostname, loadavg, platform, release, totalmem } from 'node:os'
+import { packageFile } from '../package-folder.ts'
 import { physicalCores } from './physical-cores.ts'
 import type { Environment } from './result.ts'
 
@@ -16,7 +17,7 @@ export function readEnvironment(): EnvironmentAtStart {
     os: `${platform()} ${release()}`,
     node: process.versions.node,
     onnxruntime: versionOf(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')),
-    kvscope: versionOf(new URL('../../package.json', import.meta.url)),
+    kvscope: versionOf(packageFile('package.json')),
     loadAtStart: oneMinuteLoad(),
   }
 }
@@ -30,7 +31,7 @@ function oneMinuteLoad(): number {
   return loadavg()[0] ?? 0
 }
 
-function versionOf(packageFile: string | URL): string {
-  const { version }: { version?: unknown } = JSON.parse(readFileSync(packageFile, 'utf8'))
+function versionOf(packageJson: string): string {
+  const { version }: { version?: unknown } = JSON.parse(readFileSync(packageJson, 'utf8'))
   return String(version)
 }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { serviceEnvironment } from '../config.ts'
 import { AppError, type ErrorRecord } from '../errors.ts'
+import { compiledFile } from '../package-folder.ts'
 
 /** What a supervised process tells its supervisor: once, when it serves or has failed to. */
 export type ServiceMessage = { type: 'ready' } | { type: 'failed'; error: ErrorRecord }
@@ -28,7 +28,7 @@ export interface ServiceProcess {
   stop(graceMs: number): Promise<void>
 }
 
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+const main = compiledFile('src/cli/main.ts')
 const firstWaitMs = 100
 const readyMs = 60_000
 const longestWaitMs = 5_000
@@ -47,7 +47,7 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
   const halt = new AbortController()
 
   const launch = (): Promise<void> => {
-    const started = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...options.args], {
+    const started = spawn(process.execPath, [main, ...options.args], {
       detached: true,
       stdio: ['ignore', options.output, options.output, 'ipc'],
       env: serviceEnvironment(options.environment()),

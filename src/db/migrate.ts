@@ -1,13 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { AppError } from '../errors.ts'
+import { packageFile } from '../package-folder.ts'
 
 /** The lock that Prisma's own migrate command takes. */
 const prismaLock = 72_707_369
-const ownFolder = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
+const ownFolder = packageFile('prisma/migrations')
 
 /** As Prisma creates it, so that `prisma migrate` agrees with what was done here. */
 const bookkeeping = `CREATE TABLE IF NOT EXISTS "_prisma_migrations" (

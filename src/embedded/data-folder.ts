@@ -1,8 +1,8 @@
 import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, relative, resolve } from 'node:path'
 import { AppError } from '../errors.ts'
+import { packageFolder } from '../package-folder.ts'
 import { claimAlone, liveClaims } from './claims.ts'
 import { stopServer } from './cluster.ts'
 import { recordedElsewhere } from './database-home.ts'
@@ -90,8 +90,7 @@ export async function resetDataFolder(dataDir: string): Promise<string[]> {
 }
 
 async function refuseSharedFolder(folder: string): Promise<void> {
-  const program = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
-  for (const precious of [homedir(), process.cwd(), program]) {
+  for (const precious of [homedir(), process.cwd(), packageFolder]) {
     const path = await realpath(precious).catch(() => precious)
     const below = relative(folder, path)
     if (below !== '' && (below.startsWith('..') || resolve(folder, below) !== path)) continue

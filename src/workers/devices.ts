@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { readChildEnvironment } from '../config.ts'
 import type { Device } from '../jobs/glossary.ts'
+import { compiledFile } from '../package-folder.ts'
 import { keepTail } from './log-tail.ts'
 
 /** Execution providers of onnxruntime by the devices of the public schema. */
@@ -32,7 +32,7 @@ export interface ProbeOptions {
   patienceMs?: number
 }
 
-const probeEntry = fileURLToPath(new URL('./probe.ts', import.meta.url))
+const probeEntry = compiledFile('src/workers/probe.ts')
 
 /**
  * The devices that compute rightly on this machine. They are tried in a process of their own, so that a driver that
@@ -74,11 +74,10 @@ function probeRound(
   { entry = probeEntry, patienceMs = 30_000 }: ProbeOptions,
 ): Promise<Round> {
   const round: Round = { settled: [], unfinished: null, done: false, end: '' }
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), entry, String(process.pid), ...tried],
-    { env: readChildEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const child = spawn(process.execPath, [entry, String(process.pid), ...tried], {
+    env: readChildEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const tail = keepTail([child.stderr])
   let hung = false
   const giveUp = () => {

@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { readChildEnvironment } from '../config.ts'
+import { compiledFile } from '../package-folder.ts'
 import { keepTail } from './log-tail.ts'
 import type { ChildMessage, NumberedMessage, ParentMessage, StartMessage } from './messages.ts'
 
-const entry = fileURLToPath(new URL('./child.ts', import.meta.url))
+const entry = compiledFile('src/workers/child.ts')
 
 export interface ChildEnd {
   /** exit code; null when a signal ended it */
@@ -26,7 +26,7 @@ export interface Child {
 /**
  * Starts the child of one execution. Its environment holds no secret, and what it prints is kept, not shown.
  * @param onMessage called for each message in the order sent; the child waits until the message is acknowledged
- * @param execArgv flags of V8 and Node before the loader, e.g. to bound the heap
+ * @param execArgv flags of V8 and Node, e.g. to bound the heap
  */
 export function startChild(
   start: StartMessage,
@@ -34,7 +34,7 @@ export function startChild(
   execArgv: readonly string[] = [],
 ): Child {
   const child = fork(entry, [String(process.pid)], {
-    execArgv: [...execArgv, '--import', import.meta.resolve('tsx')],
+    execArgv: [...execArgv],
     env: readChildEnvironment(),
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
+import { compiledFile } from '../../src/package-folder.ts'
 import { killNow, until } from './processes.ts'
 
-const entry = fileURLToPath(new URL('../../src/api/main.ts', import.meta.url))
+const entry = compiledFile('src/api/main.ts')
 const everyProcess: ChildProcess[] = []
 
 export interface ApiPlan {
@@ -15,7 +15,7 @@ export interface ApiPlan {
 
 /** Starts the API as users do, with the short intervals of the tests' workers, and waits until it listens. */
 export async function startApiProcess({ databaseUrl, redisUrl, port }: ApiPlan): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', entry], {
+  const child = spawn(process.execPath, [entry], {
     env: {
       ...process.env,
       DATABASE_URL: databaseUrl,

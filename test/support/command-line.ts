@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { compiledFile } from '../../src/package-folder.ts'
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const main = compiledFile('src/cli/main.ts')
 
 export interface CommandResult {
   /** exit code; null when a signal ended it */
@@ -26,7 +26,7 @@ export function startCommand(
   dataDir: string,
   environment: Record<string, string> = {},
 ): RunningCommand {
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: { ...process.env, KVSCOPE_DATA_DIR: dataDir, KVSCOPE_LOG_LEVEL: 'warn', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -10,6 +10,7 @@ import { migrate } from '../../src/db/migrate.ts'
 import { resetDataFolder } from '../../src/embedded/data-folder.ts'
 import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.ts'
 import { pidExists } from '../../src/embedded/process-identity.ts'
+import { prepareFiles } from '../../tools/prepare.mjs'
 import { findLeakedProcesses, testRunVariable } from './leaked-processes.ts'
 import './provided.ts'
 import { endLeftOverRedis, type RedisServer, startRedis } from './redis-server.ts'
@@ -26,6 +27,9 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   for (const name of Object.keys(process.env)) {
     if (/^(DATABASE_URL|REDIS_URL|PORT|KVSCOPE_.*)$/.test(name)) delete process.env[name]
   }
+  // Whatever a test starts runs from dist/, and before every rerun of the watch mode too it must be what stands in src/.
+  await prepareFiles()
+  project.onTestsRerun(prepareFiles)
   await sweepUp()
   const runId = randomBytes(8).toString('hex')
   process.env[testRunVariable] = runId

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { compiledFile } from '../../src/package-folder.ts'
 
 /** Whether a process of that id exists. */
 export function isAlive(pid: number): boolean {
@@ -38,8 +38,8 @@ export function startEntry(
   args: readonly string[] = [],
   environment: NodeJS.ProcessEnv = {},
 ): ChildProcess {
-  const entry = fileURLToPath(new URL(`./${name}`, import.meta.url))
-  return spawn(process.execPath, ['--import', 'tsx', entry, ...args], {
+  const entry = compiledFile(`test/support/${name}`)
+  return spawn(process.execPath, [entry, ...args], {
     env: { ...process.env, ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   })

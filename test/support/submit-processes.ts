@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
+import { compiledFile } from '../../src/package-folder.ts'
 import { killNow, until } from './processes.ts'
 import type { SubmitPlan, SubmitReport } from './submit-entry.ts'
 
-const entry = fileURLToPath(new URL('./submit-entry.ts', import.meta.url))
+const entry = compiledFile('test/support/submit-entry.ts')
 const everyProcess: ChildProcess[] = []
 
 type Plan = Omit<SubmitPlan, 'queuePrefix'>
@@ -13,7 +13,7 @@ type Plan = Omit<SubmitPlan, 'queuePrefix'>
 export function spawnSubmitProcess(plan: Plan): { process: ChildProcess; reports: SubmitReport[] } {
   const whole: SubmitPlan = { ...plan, queuePrefix: new URL(plan.databaseUrl).pathname.slice(1) }
   const child = fork(entry, [JSON.stringify(whole)], {
-    execArgv: ['--import', 'tsx'],
+    execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
   everyProcess.push(child)

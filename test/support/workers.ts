@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import type { Config } from '../../src/config.ts'
+import { compiledFile } from '../../src/package-folder.ts'
 import { isAlive, killNow, until } from './processes.ts'
 import type { Moment, WorkerOrder, WorkerPlan, WorkerReport } from './worker-entry.ts'
 
@@ -24,7 +24,7 @@ export interface TestWorker {
   terminate(): Promise<number | null>
 }
 
-const entry = fileURLToPath(new URL('./worker-entry.ts', import.meta.url))
+const entry = compiledFile('test/support/worker-entry.ts')
 const everyWorker: TestWorker[] = []
 const crashes: string[] = []
 
@@ -41,7 +41,7 @@ export async function startTestWorker(
     config: { ...hasty, ...plan.config },
   }
   const child = fork(entry, [JSON.stringify(whole)], {
-    execArgv: ['--import', 'tsx'],
+    execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const children: number[] = []

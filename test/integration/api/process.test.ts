@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { createClient } from 'graphql-ws'
 import { afterEach, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { connectDatabase } from '../../../src/db/client.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 import { killNow, until } from '../../support/processes.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { request } from './api-under-test.ts'
 import { storeQueuedRun } from './stored-runs.ts'
 
-const entry = fileURLToPath(new URL('../../../src/api/main.ts', import.meta.url))
+const entry = compiledFile('src/api/main.ts')
 const secret = 'only-ann-knows-this'
 const children: ChildProcess[] = []
 afterEach(() => Promise.all(children.splice(0).map(killNow)))
@@ -22,7 +22,7 @@ interface Started {
 }
 
 function start(environment: Record<string, string>): Started {
-  const child = spawn(process.execPath, ['--import', 'tsx', entry], {
+  const child = spawn(process.execPath, [entry], {
     env: { ...process.env, PORT: '0', ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
 import { connectDatabase } from '../../../src/db/client.ts'
 import { trySweepLock } from '../../../src/db/sweep-lock.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 import { killNow, until } from '../../support/processes.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 
@@ -12,7 +12,7 @@ const db = connectDatabase(url)
 afterAll(() => db.close())
 
 it('is let go of by a process that is paused while it holds it', async () => {
-  const module = (path: string) => JSON.stringify(fileURLToPath(new URL(`../../../src/db/${path}`, import.meta.url)))
+  const module = (path: string) => JSON.stringify(compiledFile(`src/db/${path}`))
   const program = `
     import { connectDatabase } from ${module('client.ts')}
     import { trySweepLock } from ${module('sweep-lock.ts')}
@@ -20,7 +20,7 @@ it('is let go of by a process that is paused while it holds it', async () => {
       console.log('held')
       await new Promise((resolve) => setTimeout(resolve, 60_000))
     }, 5000)`
-  const holder = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {

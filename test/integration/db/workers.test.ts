@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { connectDatabase } from '../../../src/db/client.ts'
 import { lockMachine } from '../../../src/db/machine-lock.ts'
 import { findRunsOfWorkers } from '../../../src/db/run-parts.ts'
 import { takeRun } from '../../../src/db/runs.ts'
 import { beat, databaseTime, liveWorkers, registerWorker, removeWorker } from '../../../src/db/workers.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 import { insertSampleRun, insertSampleWorker } from '../../support/sample-runs.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 
@@ -70,10 +70,10 @@ describe('lockMachine', () => {
   })
 
   it('passes on at once when its holder is killed with -9', async () => {
-    const module = fileURLToPath(new URL('../../../src/db/machine-lock.ts', import.meta.url))
+    const module = compiledFile('src/db/machine-lock.ts')
     const program = `import { lockMachine } from ${JSON.stringify(module)}
       await lockMachine(${JSON.stringify(url)}, 'machine-5'); console.log('held'); setInterval(() => {}, 1000)`
-    const holder = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     await once(holder.stdout, 'data')

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { dataFolderOwner, ownDataFolder, resetDataFolder } from '../../../src/embedded/data-folder.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'folders-'))
 afterAll(() => rm(scratch, { recursive: true, force: true }))
@@ -15,12 +15,12 @@ const newFolder = () => join(scratch, String(count++))
 
 /** Another process that owns the folder, or prints why it may not, and waits. */
 async function ownElsewhere(dataDir: string) {
-  const module = fileURLToPath(new URL('../../../src/embedded/data-folder.ts', import.meta.url))
+  const module = compiledFile('src/embedded/data-folder.ts')
   const program = `import { ownDataFolder } from ${JSON.stringify(module)}
     await ownDataFolder(${JSON.stringify(dataDir)}, 'http://127.0.0.1:4000').then(() => console.log('owned'),
       (error) => console.log(error.code))
     setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const [said] = await once(child.stdout, 'data')

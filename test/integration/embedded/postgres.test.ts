@@ -4,12 +4,12 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, statSync
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { resetDataFolder } from '../../../src/embedded/data-folder.ts'
 import { startPostgres } from '../../../src/embedded/postgres.ts'
 import { pidExists } from '../../../src/embedded/process-identity.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 
 const isRoot = process.getuid?.() === 0
 const made: string[] = []
@@ -54,12 +54,12 @@ function isZombie(pid: number): boolean {
 
 /** Another process that starts or attaches, prints the server's pid, and waits to be ended. */
 async function startElsewhere(dataDir: string): Promise<{ child: ChildProcess; serverPid: number; attached: boolean }> {
-  const module = fileURLToPath(new URL('../../../src/embedded/postgres.ts', import.meta.url))
+  const module = compiledFile('src/embedded/postgres.ts')
   const program = `import { startPostgres } from ${JSON.stringify(module)}
     const postgres = await startPostgres(${JSON.stringify(dataDir)})
     console.log(JSON.stringify({ serverPid: postgres.pid, attached: postgres.attached }))
     process.stdin.once('data', async () => { await postgres.stop(); process.exit(0) })`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const [line] = await once(child.stdout, 'data')
@@ -169,10 +169,10 @@ describe('startPostgres', () => {
 
   it('leaves no half database behind when it is killed while making one', async () => {
     const dataDir = newFolder()
-    const module = fileURLToPath(new URL('../../../src/embedded/postgres.ts', import.meta.url))
+    const module = compiledFile('src/embedded/postgres.ts')
     const program = `import { startPostgres } from ${JSON.stringify(module)}
       console.log('x'); await startPostgres(${JSON.stringify(dataDir)})`
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], { stdio: 'pipe' })
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'pipe' })
     const drafts = () => (existsSync(dataDir) ? readdirSync(dataDir).filter((name) => name.includes('draft-')) : [])
     await expect.poll(() => drafts().length, { interval: 5, timeout: 20_000 }).toBeGreaterThan(0)
     child.kill('SIGKILL')

@@ -3,15 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ExecutionProvider } from '../../../src/onnx/session.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 import { probeDevices } from '../../../src/workers/devices.ts'
 import type { ProviderRun } from '../../support/logits-on-provider.ts'
 import { findVulkanDriver } from '../../support/vulkan-driver.ts'
 
 const driver = findVulkanDriver()
-const entry = fileURLToPath(new URL('../../support/logits-on-provider.ts', import.meta.url))
+const entry = compiledFile('test/support/logits-on-provider.ts')
 
 const gpt2 = { n_layer: 2, n_head: 8, n_embd: 64, n_positions: 64, n_ctx: 64, vocab_size: 300, initializer_range: 0.3 }
 const llama = {
@@ -42,7 +42,7 @@ afterAll(() => rm(dataDir, { recursive: true, force: true }))
 /** [model][step][logit] */
 async function logitsOn(provider: ExecutionProvider): Promise<number[][][]> {
   const runs: ProviderRun[] = models.map(({ source, kvHeads }) => ({ source, kvHeads, provider, dataDir, steps }))
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, JSON.stringify(runs)], {
+  const child = spawn(process.execPath, [entry, JSON.stringify(runs)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [printed, complaints] = await Promise.all([text(child.stdout), text(child.stderr)])

@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { jsonFile, reportFigures } from '../../../bench/report.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 
 let folder: string
 let printed: string[]
@@ -55,8 +55,8 @@ describe('jsonFile', () => {
   })
   it('refuses an option it does not know', () => expect(() => jsonFile(['--jsno', 'a'])).toThrow(/--jsno/))
   it('is asked for before the service is timed', () => {
-    const bench = fileURLToPath(new URL('../../../bench/api.ts', import.meta.url))
-    const { status, stderr, stdout } = spawnSync(process.execPath, ['--import', 'tsx', bench, '--jsno', 'a'], {
+    const bench = compiledFile('bench/api.ts')
+    const { status, stderr, stdout } = spawnSync(process.execPath, [bench, '--jsno', 'a'], {
       encoding: 'utf8',
     })
     expect(status).toBe(1)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readTensor } from '../../../src/checkpoints/read-tensor.ts'
 import { type OpenedModel, openSynthetic } from '../../../src/models/synthetic.ts'
+import { compiledFile } from '../../../src/package-folder.ts'
 
 let root = ''
 beforeAll(async () => {
@@ -126,11 +127,11 @@ describe('openSynthetic', () => {
   it('leaves no half file when it is killed, and clears up on the next start', async () => {
     const dataDir = await newDataDir()
     const script = `
-      const { openSynthetic } = await import(${JSON.stringify(new URL('../../../src/models/synthetic.ts', import.meta.url).href)})
+      const { openSynthetic } = await import(${JSON.stringify(compiledFile('src/models/synthetic.ts'))})
       await openSynthetic(${JSON.stringify(tiny)}, ${JSON.stringify(dataDir)}, (fraction) => {
         if (fraction > 0.5) process.kill(process.pid, 'SIGKILL')
       })`
-    const killed = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    const killed = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: 'inherit',
     })
     expect((await once(killed, 'exit'))[1]).toBe('SIGKILL')

@@ -1,0 +1,2 @@
+export function isCompiled(root?: string): boolean
+export function compileSources(root?: string): Promise<string[]>

@@ -1,0 +1,2 @@
+export function prepare(): Promise<void>
+export function prepareFiles(): Promise<void>
