@@ -1,6 +1,7 @@
 """What the families' scripts share: drawing weights, running a model, writing a case."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,27 @@ SPELLED = ("n_embd", "n_head", "n_layer", "n_positions", "vocab_size", "activati
 
 def normal(generator, *shape, std=1.0, mean=0.0):
     return torch.randn(*shape, generator=generator) * std + mean
+
+
+def per_head_rows(generator, heads, dim, hidden):
+    """Rows of a fused weight, per head [q, k, v]. Keys and values of different heads are alike in part, so that their mean
+    still tells positions apart."""
+    queries = normal(generator, heads, 1, dim, hidden, std=1.25 / math.sqrt(hidden))
+    shared = normal(generator, 1, 2, dim, hidden, std=1.5 / math.sqrt(hidden))
+    own = normal(generator, heads, 2, dim, hidden, std=0.9 / math.sqrt(hidden))
+    return torch.cat([queries, shared + own], 1).reshape(-1, hidden)
+
+
+def pooled_rows(weights, heads, dim, fused):
+    """The weights with one K and V head, the mean of all: rows per head [q, k, v] become all q, one k, one v."""
+    out = dict(weights)
+    for key, value in weights.items():
+        if fused not in key:
+            continue
+        rows = value.double().view(heads, 3, dim, -1)
+        mean = rows[:, 1:].mean(dim=0)
+        out[key] = torch.cat([rows[:, 0].flatten(0, 1), mean.flatten(0, 1)]).view(-1, *value.shape[1:]).float()
+    return out
 
 
 def draw_tokens(generator):

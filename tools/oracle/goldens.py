@@ -16,16 +16,20 @@ import sys
 import transformers
 
 from checkpoints import write
+from falcon_cases import falcon, write_alibi
 from gpt2_cases import gpt2
+from gpt_bigcode_cases import gpt_bigcode
 from llama_cases import llama
 
-FAMILIES = {"gpt2": gpt2, "llama": llama}
+FAMILIES = {"gpt2": gpt2, "llama": llama, "falcon": falcon, "gpt_bigcode": gpt_bigcode}
 
 
 def main():
     transformers.logging.set_verbosity_error()
     for family in sys.argv[1:] or FAMILIES:
         write(family, FAMILIES[family]())
+        if family == "falcon":
+            write_alibi()
 
 
 main()
