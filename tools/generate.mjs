@@ -125,7 +125,7 @@ const parents = {
   Preset: 'DescribedPreset',
   KvCache: 'KvCacheReport',
   Comparison: 'ComparisonParent',
-  BenchmarkComparison: 'ComparisonParent',
+  BenchmarkComparison: 'BenchmarkComparisonParent',
   SeriesComparison: 'ComparedSeries',
   Worker: 'WorkerRow',
 }

@@ -33,9 +33,20 @@ export interface ComparedSeries extends ComparisonRow<ComparedSource> {
   candidateId: string
 }
 
-export interface ComparisonParent {
+/** What comparing runs of one kind gives. */
+interface ComparedRuns<Kind extends RunRow['kind'], Row> {
+  kind: Kind
+  /** about the candidates, in their order */
+  rows: Row[]
+  /** why runs as a whole cannot be compared */
+  reasons: string[]
+}
+export type ComparedBenchmarks = ComparedRuns<'BENCHMARK', ComparedSeries>
+export type Compared = ComparedBenchmarks
+
+interface ComparedWith {
   baseline: RunRow
   candidates: RunRow[]
-  reasons: string[]
-  rows: ComparedSeries[]
 }
+export type BenchmarkComparisonParent = ComparedBenchmarks & ComparedWith
+export type ComparisonParent = Compared & ComparedWith

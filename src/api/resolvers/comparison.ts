@@ -1,49 +1,48 @@
-import type { RunRow } from '../../db/rows.ts'
 import { noSuchRun } from '../../db/run-id.ts'
 import { AppError } from '../../errors.ts'
-import type { CompareRunsInput, SeriesComparisonResolvers } from '../../generated/graphql.ts'
+import type { CompareRunsInput, ComparisonResolvers } from '../../generated/graphql.ts'
 import { defaultMargin } from '../../stats/verdict.ts'
 import type { RequestContext } from '../context.ts'
-import { checkComparison, compareRuns, type MeasuredRun } from '../presenters/comparison.ts'
-import type { ComparisonParent } from '../rows.ts'
+import { checkComparison } from '../presenters/comparison.ts'
+import type { Compared, ComparisonParent, RunRow } from '../rows.ts'
+import { compareBenchmarks } from './benchmark-comparison.ts'
+import type { CompareKind } from './compare-kind.ts'
 
-/** @throws AppError NOT_FOUND naming the first run that is not stored */
+/** One function a kind of run; runs of a kind that is not here cannot be compared. */
+const kinds: Partial<Record<RunRow['kind'], CompareKind<Compared>>> = {
+  BENCHMARK: compareBenchmarks,
+}
+
+const typeNames = {
+  BENCHMARK: 'BenchmarkComparison',
+} as const satisfies Record<Compared['kind'], string>
+
+export const comparison: ComparisonResolvers = { __resolveType: ({ kind }) => typeNames[kind] }
+
+/**
+ * Runs against a baseline, as their kind is compared. A candidate of another kind has no rows, and `reasons` says so.
+ * @throws AppError NOT_FOUND naming the first run that is not stored, VALIDATION_FAILED, LIMIT_EXCEEDED
+ */
 export async function resolveComparison(input: CompareRunsInput, context: RequestContext): Promise<ComparisonParent> {
-  const margin = input.margin ?? defaultMargin
-  checkComparison(input.candidates, margin)
+  checkComparison(input.candidates, input.margin ?? defaultMargin)
   const baselineId = input.baseline.runId
   if (baselineId == null) throw new AppError('VALIDATION_FAILED', 'baseline names no run', 'Give its runId.')
-  const [baseline, ...candidates] = await Promise.all(
-    [baselineId, ...input.candidates].map((id) => loadMeasured(id, context)),
-  )
+  const [baseline, ...candidates] = await Promise.all([baselineId, ...input.candidates].map((id) => load(id, context)))
   if (baseline === undefined) throw noSuchRun(baselineId)
-  const compared = compareRuns(baseline, candidates, {
-    metric: input.metric ?? 'TIME',
-    margin,
-    force: input.force ?? false,
-  })
-  return { baseline: baseline.run, candidates: candidates.map(({ run }) => run), ...compared }
+  const compare = kinds[baseline.kind]
+  if (compare === undefined) {
+    throw new AppError('VALIDATION_FAILED', `run ${baselineId} is ${baseline.kind}, and those cannot be compared`)
+  }
+  const alike = candidates.filter(({ kind }) => kind === baseline.kind)
+  const reasons = candidates
+    .filter(({ kind }) => kind !== baseline.kind)
+    .map(({ id, kind }) => `kind differs: ${baseline.kind} in the baseline, ${kind} in run ${id}`)
+  const compared = await compare(baseline, alike, input, context)
+  return { ...compared, baseline, candidates, reasons: [...reasons, ...compared.reasons] }
 }
 
-async function loadMeasured(id: string, context: RequestContext): Promise<MeasuredRun> {
-  const run = await context.loaders.runs.load(id)
+async function load(id: string, { loaders }: RequestContext): Promise<RunRow> {
+  const run = await loaders.runs.load(id)
   if (run === null) throw noSuchRun(id)
-  return loadParts(run, context)
-}
-
-/** A run's subjects and the series of its latest attempt. */
-export async function loadParts(run: RunRow, { loaders }: RequestContext): Promise<MeasuredRun> {
-  const [subjects, series] = await Promise.all([loaders.subjects.load(run.id), loaders.series.load(run.id)])
-  return { run, subjects, series }
-}
-
-export const seriesComparison: SeriesComparisonResolvers = {
-  baseline: ({ baseline }) => baseline?.row ?? null,
-  candidate: ({ candidate }) => candidate?.row ?? null,
-  test: ({ test }) => test || null,
-  phase: ({ baseline, candidate }) => {
-    const phase = (candidate ?? baseline)?.row.phase
-    if (phase === undefined) throw new Error('a row of a comparison has neither side')
-    return phase
-  },
+  return run
 }

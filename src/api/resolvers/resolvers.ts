@@ -1,6 +1,7 @@
 import { GraphQLDateTime, GraphQLJSON, GraphQLSafeInt } from 'graphql-scalars'
 import type { Resolvers } from '../../generated/graphql.ts'
-import { seriesComparison } from './comparison.ts'
+import { seriesComparison } from './benchmark-comparison.ts'
+import { comparison } from './comparison.ts'
 import { layerAttention, model, preset } from './model.ts'
 import { mutation } from './mutation.ts'
 import { query, runConnection, worker } from './query.ts'
@@ -17,7 +18,7 @@ export const resolvers: Resolvers = {
   Subscription: subscription,
   Node: runInterface,
   Run: runInterface,
-  Comparison: { __resolveType: () => 'BenchmarkComparison' },
+  Comparison: comparison,
   BenchmarkRun: benchmarkRun,
   RunConnection: runConnection,
   Subject: subject,

@@ -13,7 +13,7 @@ import { compareWithin } from '../presenters/comparison.ts'
 import { environmentOf, errorOf, modelOf, weightDtypeOf } from '../presenters/run.ts'
 import { tokensPerSecond } from '../presenters/series.ts'
 import type { RunRow } from '../rows.ts'
-import { loadParts } from './comparison.ts'
+import { loadParts } from './benchmark-comparison.ts'
 import { checkPageSize } from './query.ts'
 
 const typeNames = {
