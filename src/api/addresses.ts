@@ -1,9 +1,7 @@
 import type { Projection } from '../heads/rows.ts'
 
-/**
- * Paths below the API's address where pictures and arrays of a run are served. With the attempt in
- * it, what stands at an address never changes and may be kept.
- */
+// Paths below the API's address where pictures and arrays of a run are served. With the attempt in it, what stands at an
+// address never changes and may be kept.
 
 interface RunAttempt {
   id: string

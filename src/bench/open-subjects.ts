@@ -1,5 +1,6 @@
 import type { BenchmarkSpec, SubjectSpec } from '../jobs/spec.ts'
 import { loadTokenizer } from '../models/tokenizer.ts'
+import { followWriting } from './follow-writing.ts'
 import { ensurePromptFits } from './limits.ts'
 import { describeOpened, openSubject, type SubjectCheckpoint, type SubjectPlaces } from './open-subject.ts'
 import type { Report } from './progress.ts'
@@ -48,29 +49,6 @@ export async function openSubjects(
     })
   }
   return prepared
-}
-
-/** Reports behind the writing, in order; a report that fails ends it at its next word. */
-function followWriting(report: (fraction: number) => Promise<void>) {
-  let last = Promise.resolve()
-  let failed: { error: unknown } | null = null
-  const endIfFailed = () => {
-    if (failed !== null) throw failed.error
-  }
-  return {
-    onProgress(fraction: number): void {
-      endIfFailed()
-      last = last
-        .then(() => report(fraction))
-        .catch((error: unknown) => {
-          failed ??= { error }
-        })
-    },
-    async told(): Promise<void> {
-      await last
-      endIfFailed()
-    },
-  }
 }
 
 async function tokenize(name: string, prompt: string, { checkpoint, config }: SubjectCheckpoint): Promise<number[]> {

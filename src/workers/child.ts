@@ -1,10 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import { captureAttention } from './attention-maps.ts'
-import { measureBenchmark } from './benchmark.ts'
 import { describeFailure } from './cause-of-death.ts'
 import type { ChildMessage, ChildSink, NumberedMessage, Outcome, ParentMessage, StartMessage } from './messages.ts'
 import { dieWithParent } from './parent-watch.ts'
-import { sliceWeights } from './weight-slices.ts'
 
 /** Messages that the parent has not answered yet, by number. */
 const unanswered = new Map<number, () => void>()
@@ -36,15 +33,16 @@ const sink: ChildSink = {
   heads: (batch) => post({ type: 'heads', batch }),
 }
 
-/** One entry a job kind. */
-function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcome> {
+/** One entry a job kind, loaded when it is asked for: what reads weights needs no native runtime. */
+async function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcome> {
+  const places = { dataDir, modelRoots }
   switch (spec.kind) {
     case 'BENCHMARK':
-      return measureBenchmark(spec, { dataDir, modelRoots }, sink)
+      return (await import('./benchmark.ts')).measureBenchmark(spec, places, sink)
     case 'WEIGHT_SLICES':
-      return sliceWeights(spec, { dataDir, modelRoots }, sink)
+      return (await import('./weight-slices.ts')).sliceWeights(spec, places, sink)
     case 'ATTENTION_MAPS':
-      return captureAttention(spec, { dataDir, modelRoots }, sink)
+      return (await import('./attention-maps.ts')).captureAttention(spec, places, sink)
   }
 }
 
