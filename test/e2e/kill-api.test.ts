@@ -12,7 +12,7 @@ import { killNow, until } from '../support/processes.ts'
 import { type QueueBackend, queueBackends } from '../support/queue-backends.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
 import { createTestDatabase } from '../support/test-database.ts'
-import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
+import { manyTrialsSpec, tinySeries } from '../support/tiny-spec.ts'
 import { startTestWorker, type TestWorker } from '../support/workers.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -101,7 +101,7 @@ describe('kill -9 of the API', () => {
   it('at every moment of one run, loses and doubles nothing for a client that follows it', async () => {
     const survive = async (installation: Installation) => {
       const { client, db, worker } = installation
-      const { kind: _kind, version: _version, ...spec } = tinySpec({ blocks: 100 })
+      const { kind: _kind, version: _version, ...spec } = manyTrialsSpec()
       const input = { ...spec, idempotencyKey: 'followed' }
       const submit = async () => (await client.request(StartBenchmarkDocument, { input })).startBenchmark
       worker.waitAt('in a trial')

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
 import { retry } from '../../src/jobs/control.ts'
-import { killCases } from '../support/kill-moments.ts'
+import { killCases, specToKill } from '../support/kill-moments.ts'
 import { inEveryLane, openLanes } from '../support/lanes.ts'
 import { expectFinishedOnce, runEnded } from '../support/run-checks.ts'
-import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
+import { tinySeries } from '../support/tiny-spec.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
 
@@ -16,8 +16,7 @@ describe('kill -9 of the child of an execution', () => {
       await inEveryLane(lanes, async (lane) => {
         const { submitter, worker } = lane
         worker.waitAt(moment)
-        // Long enough that the child is still at it when the worker tells where it waits.
-        const runId = await submitter.submit(tinySpec({ blocks: 200 }))
+        const runId = await submitter.submit(specToKill(moment))
         for (let kill = 1; kill <= count; kill++) {
           await worker.reached(moment)
           process.kill(worker.children.at(-1) ?? 0, 'SIGKILL')

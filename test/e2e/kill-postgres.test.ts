@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { submitRun } from '../../src/jobs/submit.ts'
-import { counts, killCases, moments } from '../support/kill-moments.ts'
+import { counts, killCases, moments, specToKill } from '../support/kill-moments.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { startOwnPostgres } from '../support/own-postgres.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
@@ -56,7 +56,7 @@ describe('kill -9 of PostgreSQL', () => {
     const runIds = new Map<Lane, string>()
     await inEveryLane(lanes, async (lane) => {
       lane.worker.waitAt(moment)
-      runIds.set(lane, await lane.submitter.submit(tinySpec()))
+      runIds.set(lane, await lane.submitter.submit(specToKill(moment)))
       lane.runs++
       await lane.worker.reached(moment)
     })

@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
-import { counts } from '../support/kill-moments.ts'
+import { counts, specToKill } from '../support/kill-moments.ts'
 import { inEveryLane, type Lane, openLanes } from '../support/lanes.ts'
 import { killNow } from '../support/processes.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
+import type { SubmitPlan } from '../support/submit-entry.ts'
 import { startSubmitProcess } from '../support/submit-processes.ts'
 import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
 
@@ -10,8 +11,15 @@ vi.setConfig({ testTimeout: 300_000 })
 
 describe('kill -9 of a process that submits and sweeps, as the API does', () => {
   const lanes = openLanes()
-  const submitFrom = ({ databaseUrl, redisUrl }: Lane, idempotencyKey: string, waitBeforeEnqueue = false) =>
-    startSubmitProcess({ databaseUrl, redisUrl, spec: tinySpec(), idempotencyKey, waitBeforeEnqueue })
+  const submitFrom = ({ databaseUrl, redisUrl }: Lane, idempotencyKey: string, options: Partial<SubmitPlan> = {}) =>
+    startSubmitProcess({
+      databaseUrl,
+      redisUrl,
+      spec: tinySpec(),
+      idempotencyKey,
+      waitBeforeEnqueue: false,
+      ...options,
+    })
 
   it.each(counts)('between the row and its message, %s, loses and doubles nothing', async (often, count) => {
     await inEveryLane(lanes, async (lane) => {
@@ -19,7 +27,8 @@ describe('kill -9 of a process that submits and sweeps, as the API does', () => 
       const key = `committed ${often}`
       // The sweeper's message may come while the second process still starts: the run is not to be taken before.
       worker.waitAt('enqueued')
-      for (let kill = 1; kill <= count; kill++) await killNow((await submitFrom(lane, key, true)).process)
+      for (let kill = 1; kill <= count; kill++)
+        await killNow((await submitFrom(lane, key, { waitBeforeEnqueue: true })).process)
       lane.runs++
       await worker.reached('enqueued')
       worker.goOn()
@@ -45,7 +54,7 @@ describe('kill -9 of a process that submits and sweeps, as the API does', () => 
           worker.goOn()
           // Its client has heard nothing from the last process, so it asks the next for the same run.
           for (let kill = 1; kill <= count; kill++) {
-            const submitted = await submitFrom(lane, key)
+            const submitted = await submitFrom(lane, key, { spec: specToKill(visited[0]) })
             runIds.add(submitted.runId)
             await worker.reached(moment)
             await killNow(submitted.process)

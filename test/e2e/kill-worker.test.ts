@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
-import { killCases, moments } from '../support/kill-moments.ts'
+import { killCases, moments, specToKill } from '../support/kill-moments.ts'
 import { inEveryLane, openLanes } from '../support/lanes.ts'
 import { isAlive, until } from '../support/processes.ts'
 import { expectFinishedOnce } from '../support/run-checks.ts'
-import { tinySeries, tinySpec } from '../support/tiny-spec.ts'
+import { tinySeries } from '../support/tiny-spec.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
 
@@ -14,7 +14,7 @@ describe('kill -9 of a worker', () => {
     await inEveryLane(lanes, async (lane) => {
       const { submitter } = lane
       lane.worker.waitAt(moment)
-      const runId = await submitter.submit(tinySpec())
+      const runId = await submitter.submit(specToKill(moment))
       lane.runs++
       for (let kill = 1; kill <= count; kill++) {
         // After its end a run is not taken again: the second worker is killed while it waits for the next one.

@@ -1,3 +1,4 @@
+import { manyTrialsSpec, tinySpec } from './tiny-spec.ts'
 import type { Moment } from './worker-entry.ts'
 
 /** Where things are killed; `enqueued` is between the message and the take. */
@@ -9,6 +10,9 @@ export const moments: readonly Moment[] = [
   'before the end',
   'after the end',
 ]
+
+/** A run to be killed there. */
+export const specToKill = (moment: Moment) => (moment === 'in a trial' ? manyTrialsSpec() : tinySpec())
 
 /** How often in a row, each with its title. */
 export const counts: readonly ['once' | 'twice in a row', 1 | 2][] = [

@@ -22,6 +22,11 @@ export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): Benchmark
 /** How many series a finished run of tinySpec has: LOAD and two tests of two subjects. */
 export const tinySeries = 6
 
+/** The same with so many blocks that whoever learns of one of them finds the run still in the midst of them. */
+export function manyTrialsSpec(): BenchmarkSpecInput {
+  return tinySpec({ blocks: 400 })
+}
+
 /** A run that would take about half a minute: something to stop. */
 export function longSpec(): BenchmarkSpecInput {
   return tinySpec({ tests: [{ generatedTokens: 110, depth: 8 }], blocks: 1000 })
