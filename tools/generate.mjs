@@ -127,6 +127,12 @@ const parents = {
   Comparison: 'ComparisonParent',
   BenchmarkComparison: 'BenchmarkComparisonParent',
   SeriesComparison: 'ComparedSeries',
+  DiversityComparison: 'DiversityComparisonParent',
+  DiversityDifference: 'ComparedDiversity',
+  PromptTokens: 'AttentionPromptRow',
+  AttentionMap: 'StoredHead',
+  AttentionTile: 'TileParent',
+  Diversity: 'StoredDiversity',
   Worker: 'WorkerRow',
 }
 

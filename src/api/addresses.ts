@@ -1,4 +1,4 @@
-import type { Projection } from '../heads/rows.ts'
+import type { AttentionHeadRow, Projection } from '../heads/rows.ts'
 
 // Paths below the API's address where pictures and arrays of a run are served. With the attempt in it, what stands at an
 // address never changes and may be kept.
@@ -6,6 +6,40 @@ import type { Projection } from '../heads/rows.ts'
 interface RunAttempt {
   id: string
   attempt: number
+}
+
+/** The picture of all maps of a layer over a prompt. */
+export function attentionGridAddress(run: RunAttempt, prompt: number, layer: number): string {
+  return `/runs/${run.id}/attention/${prompt}/${layer}/grid.svg?attempt=${run.attempt}`
+}
+
+/** The picture of one map. */
+export function attentionImageAddress(run: RunAttempt, prompt: number, layer: number, head: number): string {
+  return `/runs/${run.id}/attention/${prompt}/${layer}/${head}.svg?attempt=${run.attempt}`
+}
+
+/** One map as a NumPy file. */
+export function attentionArrayAddress(run: RunAttempt, prompt: number, layer: number, head: number): string {
+  return `/runs/${run.id}/attention/${prompt}/${layer}/${head}.npy?attempt=${run.attempt}`
+}
+
+/** All maps of a prompt at a glance. */
+export function overviewAddress(run: RunAttempt, prompt: number): string {
+  return `/runs/${run.id}/attention/${prompt}/overview.u8?attempt=${run.attempt}`
+}
+
+/** A tile of a map, with {level}, {row} and {column} to fill in. */
+export function tileAddressTemplate(
+  run: RunAttempt,
+  { prompt, layer, head, storedAs }: Pick<AttentionHeadRow, 'prompt' | 'layer' | 'head' | 'storedAs'>,
+): string {
+  const place = `/runs/${run.id}/attention/${prompt}/${layer}/${head}/{level}/{row}/{column}`
+  return `${place}.${storedAs.toLowerCase()}?attempt=${run.attempt}&statistic=mean`
+}
+
+/** The picture of how far apart the heads of a layer are. */
+export function diversityAddress(run: RunAttempt, layer: number): string {
+  return `/runs/${run.id}/attention/diversity/${layer}.svg?attempt=${run.attempt}`
 }
 
 /** The picture of all heads of a layer. */

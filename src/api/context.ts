@@ -5,6 +5,7 @@ import type { Queues } from '../jobs/queues.ts'
 import type { Logger } from '../log.ts'
 import { createLoaders, type Loaders } from './loaders.ts'
 import type { Caller } from './tokens.ts'
+import { createValueBudget, type ValueBudget } from './value-budget.ts'
 
 /** What one API process opened at its start and all requests share. */
 export interface Services {
@@ -19,8 +20,10 @@ export interface Services {
 export interface RequestContext extends Services {
   caller: Caller
   loaders: Loaders
+  /** what its lists may still hold */
+  values: ValueBudget
 }
 
 export function createRequestContext(services: Services, caller: Caller): RequestContext {
-  return { ...services, caller, loaders: createLoaders(services.db) }
+  return { ...services, caller, loaders: createLoaders(services.db), values: createValueBudget() }
 }

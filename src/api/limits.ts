@@ -30,6 +30,8 @@ export const requestLimits = {
   aliases: 30,
   cost: 20_000,
   pageSize: 100,
+  /** numbers and tokens in lists of one answer: 32 maps of 128 tokens */
+  values: 524_288,
   subscriptionsPerSocket: 100,
 } as const
 
@@ -43,6 +45,13 @@ const usualLengths: Record<string, number> = {
   'BenchmarkRun.comparison': 20,
   'BenchmarkComparison.rows': 50,
   'BenchmarkComparison.candidates': 10,
+  'DiversityComparison.rows': 50,
+  'DiversityComparison.candidates': 10,
+  'AttentionMapsRun.prompts': 12,
+  'AttentionMapsRun.maps': 16,
+  'PromptTokens.tokens': 16,
+  'Diversity.entropy': 16,
+  'Diversity.behaviours': 80,
 }
 
 /**
@@ -57,6 +66,12 @@ const ownCosts: Record<string, number> = {
   'BenchmarkRun.comparison': 100,
   'Summary.interval': 20,
   'RunConnection.totalCount': 20,
+  'AttentionMapsRun.maps': 20,
+  'AttentionMapsRun.diversity': 20,
+  'AttentionMap.values': 50,
+  'AttentionMap.row': 10,
+  'AttentionTile.mean': 100,
+  'AttentionTile.maximum': 100,
 }
 
 interface Size {

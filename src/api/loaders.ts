@@ -1,10 +1,29 @@
 import DataLoader from 'dataloader'
+import {
+  findDiversity,
+  findHeadsOfLayers,
+  findMapOutline,
+  findPrompts,
+  type LayerKey,
+  type MapKey,
+  type MapOutline,
+  type StoredHead,
+} from '../db/attention-maps.ts'
+import {
+  findMapRows,
+  findSmallMaps,
+  findTilesByKey,
+  type RowKey,
+  type StoredTile,
+  type TileKey,
+} from '../db/attention-tiles.ts'
 import type { Database } from '../db/client.ts'
 import { readEventsOfRuns } from '../db/events.ts'
 import { findSeries } from '../db/results.ts'
 import type { RunEventRow, RunLabelRow, RunRow, StoredSeries, SubjectRow } from '../db/rows.ts'
 import { queuePositions } from '../db/run-pages.ts'
 import { findLabels, findRuns, findRunsOfWorkers, findSubjects } from '../db/run-parts.ts'
+import type { AttentionPromptRow, HeadDiversityRow } from '../heads/rows.ts'
 
 export interface Loaders {
   runs: DataLoader<string, RunRow | null>
@@ -16,6 +35,16 @@ export interface Loaders {
   queuePositions: DataLoader<string, number | null>
   /** by worker */
   runsOfWorkers: DataLoader<string, RunRow | null>
+  prompts: DataLoader<string, AttentionPromptRow[]>
+  /** null: the run has no maps yet */
+  mapOutlines: DataLoader<string, MapOutline | null>
+  diversity: DataLoader<string, HeadDiversityRow[]>
+  /** the maps of a layer over a prompt, by head */
+  attentionHeads: DataLoader<LayerKey, StoredHead[], string>
+  /** whole maps of at most 256 tokens */
+  smallMaps: DataLoader<MapKey, Float32Array | null, string>
+  mapRows: DataLoader<RowKey, Float32Array | null, string>
+  tiles: DataLoader<TileKey, StoredTile | null, string>
   /** Each combination of `after` and `first` is a statement of its own; a request rarely has two. */
   events(after: number, first: number): DataLoader<string, RunEventRow[]>
 }
@@ -30,6 +59,16 @@ export function createLoaders(db: Database): Loaders {
     series: batched((ids) => findSeries(db, ids), []),
     queuePositions: batched((ids) => queuePositions(db, ids), null),
     runsOfWorkers: batched((ids) => findRunsOfWorkers(db, ids), null),
+    prompts: batched((ids) => findPrompts(db, ids), []),
+    mapOutlines: batched((ids) => findMapOutline(db, ids), null),
+    diversity: batched((ids) => findDiversity(db, ids), []),
+    attentionHeads: keyed((keys) => findHeadsOfLayers(db, keys), layerOf),
+    smallMaps: keyed((keys) => findSmallMaps(db, keys), mapOf),
+    mapRows: keyed(
+      (keys) => findMapRows(db, keys),
+      (key) => `${mapOf(key)} ${key.query}`,
+    ),
+    tiles: keyed((keys) => findTilesByKey(db, keys), tileOf),
     events(after, first) {
       const key = `${after} ${first}`
       const known = events.get(key)
@@ -50,3 +89,12 @@ function batched<Value, Absent>(
     return ids.map((id) => found.get(id) ?? absent)
   })
 }
+
+/** The same for what a key of several parts finds; `name` tells keys apart. */
+function keyed<Key, Value>(load: (keys: readonly Key[]) => Promise<Value[]>, name: (key: Key) => string) {
+  return new DataLoader<Key, Value, string>(load, { cacheKeyFn: name })
+}
+
+const layerOf = ({ runId, prompt, layer }: LayerKey) => `${runId} ${prompt} ${layer}`
+const mapOf = (key: MapKey) => `${layerOf(key)} ${key.head}`
+const tileOf = (key: TileKey) => `${mapOf(key)} ${key.level} ${key.row} ${key.column} ${key.statistic}`

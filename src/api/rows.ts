@@ -1,6 +1,8 @@
+import type { StoredHead } from '../db/attention-maps.ts'
 import type { RunRow, StoredSeries } from '../db/rows.ts'
 import type { RunFilter } from '../db/run-filter.ts'
 import type { RunPage } from '../db/run-pages.ts'
+import type { DiversityDifference } from '../heads/compare-diversity.ts'
 import type { ComparableSeries } from '../stats/comparable-series.ts'
 import type { ComparisonRow } from '../stats/compare-series.ts'
 
@@ -12,7 +14,10 @@ export type { KvCacheReport } from '../architecture/kv-bytes.ts'
 export type { LayerAttention as LayerAttentionFacts } from '../architecture/layer-attention.ts'
 export type { ModelFacts } from '../architecture/model-facts.ts'
 export type { DescribedPreset } from '../architecture/preset-facts.ts'
+export type { StoredHead } from '../db/attention-maps.ts'
 export type { RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
+export type { AttentionPromptRow } from '../heads/rows.ts'
+export type { StoredDiversity } from './presenters/diversity.ts'
 
 /** A page and the filter behind it, so that totalCount is counted only when asked for. */
 export interface RunPageParent extends RunPage {
@@ -33,6 +38,20 @@ export interface ComparedSeries extends ComparisonRow<ComparedSource> {
   candidateId: string
 }
 
+/** A tile that a map has; its values are read field by field. */
+export interface TileParent {
+  map: StoredHead
+  level: number
+  row: number
+  column: number
+  rows: number
+  columns: number
+}
+
+export interface ComparedDiversity extends DiversityDifference {
+  candidateId: string
+}
+
 /** What comparing runs of one kind gives. */
 interface ComparedRuns<Kind extends RunRow['kind'], Row> {
   kind: Kind
@@ -42,11 +61,13 @@ interface ComparedRuns<Kind extends RunRow['kind'], Row> {
   reasons: string[]
 }
 export type ComparedBenchmarks = ComparedRuns<'BENCHMARK', ComparedSeries>
-export type Compared = ComparedBenchmarks
+export type ComparedDiversities = ComparedRuns<'ATTENTION_MAPS', ComparedDiversity>
+export type Compared = ComparedBenchmarks | ComparedDiversities
 
 interface ComparedWith {
   baseline: RunRow
   candidates: RunRow[]
 }
 export type BenchmarkComparisonParent = ComparedBenchmarks & ComparedWith
+export type DiversityComparisonParent = ComparedDiversities & ComparedWith
 export type ComparisonParent = Compared & ComparedWith

@@ -1,5 +1,10 @@
 import { AppError } from '../errors.ts'
-import type { ModelSourceInput, StartBenchmarkInput, SubjectInput } from '../generated/graphql.ts'
+import type {
+  ModelSourceInput,
+  StartAttentionMapsInput,
+  StartBenchmarkInput,
+  SubjectInput,
+} from '../generated/graphql.ts'
 import { type ModelSource, modelSource } from '../jobs/spec.ts'
 
 /** A benchmark's input as the spec that jobs/spec parses: an explicit null counts as left out, as GraphQL has it. */
@@ -11,6 +16,17 @@ export function benchmarkSpecOf(input: StartBenchmarkInput): object {
     subjects: input.subjects.map(subjectSpecOf),
     ...present({ prompt, blocks, maxSeconds, seed }),
     ...(tests && { tests: tests.map(present) }),
+  }
+}
+
+/** The same of attention maps. */
+export function attentionMapsSpecOf(input: StartAttentionMapsInput): object {
+  const { prompts, tokenIds, layers, heads, generatedTokens, diversity, baselines } = input
+  return {
+    kind: 'ATTENTION_MAPS',
+    version: 1,
+    subjects: [subjectSpecOf(input.subject)],
+    ...present({ prompts, tokenIds, layers, heads, generatedTokens, diversity, baselines }),
   }
 }
 

@@ -7,14 +7,17 @@ import { checkComparison } from '../presenters/comparison.ts'
 import type { Compared, ComparisonParent, RunRow } from '../rows.ts'
 import { compareBenchmarks } from './benchmark-comparison.ts'
 import type { CompareKind } from './compare-kind.ts'
+import { compareDiversities } from './diversity-comparison.ts'
 
 /** One function a kind of run; runs of a kind that is not here cannot be compared. */
 const kinds: Partial<Record<RunRow['kind'], CompareKind<Compared>>> = {
   BENCHMARK: compareBenchmarks,
+  ATTENTION_MAPS: compareDiversities,
 }
 
 const typeNames = {
   BENCHMARK: 'BenchmarkComparison',
+  ATTENTION_MAPS: 'DiversityComparison',
 } as const satisfies Record<Compared['kind'], string>
 
 export const comparison: ComparisonResolvers = { __resolveType: ({ kind }) => typeNames[kind] }

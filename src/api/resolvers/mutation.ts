@@ -1,20 +1,14 @@
 import { deleteRun, editRun, requireRun } from '../../db/runs.ts'
-import type { MutationResolvers } from '../../generated/graphql.ts'
+import type { MutationResolvers, StartBenchmarkInput } from '../../generated/graphql.ts'
 import { cancel, retry } from '../../jobs/control.ts'
 import { checkAnnotations } from '../../jobs/labels.ts'
 import { submitRun } from '../../jobs/submit.ts'
-import { benchmarkSpecOf } from '../spec-input.ts'
+import type { RequestContext } from '../context.ts'
+import { attentionMapsSpecOf, benchmarkSpecOf } from '../spec-input.ts'
 
 export const mutation: MutationResolvers = {
-  async startBenchmark(_root, { input }, context) {
-    const { runId, alreadyExisted } = await submitRun(context, {
-      spec: benchmarkSpecOf(input),
-      labels: input.labels ?? [],
-      note: input.note ?? null,
-      idempotencyKey: input.idempotencyKey ?? null,
-    })
-    return { run: await requireRun(context.db, runId), alreadyExisted }
-  },
+  startBenchmark: (_root, { input }, context) => start(benchmarkSpecOf(input), input, context),
+  startAttentionMaps: (_root, { input }, context) => start(attentionMapsSpecOf(input), input, context),
   async cancelRun(_root, { id }, context) {
     return { run: await cancel(context.db, id) }
   },
@@ -30,4 +24,13 @@ export const mutation: MutationResolvers = {
     checkAnnotations(edit)
     return { run: await editRun(db, id, edit) }
   },
+}
+
+/** What every input that starts a run says besides its spec. */
+type StartInput = Pick<StartBenchmarkInput, 'labels' | 'note' | 'idempotencyKey'>
+
+async function start(spec: object, { labels, note, idempotencyKey }: StartInput, context: RequestContext) {
+  const submission = { spec, labels: labels ?? [], note: note ?? null, idempotencyKey: idempotencyKey ?? null }
+  const { runId, alreadyExisted } = await submitRun(context, submission)
+  return { run: await requireRun(context.db, runId), alreadyExisted }
 }

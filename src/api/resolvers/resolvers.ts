@@ -1,5 +1,6 @@
 import { GraphQLDateTime, GraphQLJSON, GraphQLSafeInt } from 'graphql-scalars'
 import type { Resolvers } from '../../generated/graphql.ts'
+import { attentionMap, attentionMapsRun, attentionTile, diversity, promptTokens } from './attention-maps.ts'
 import { seriesComparison } from './benchmark-comparison.ts'
 import { comparison } from './comparison.ts'
 import { layerAttention, model, preset } from './model.ts'
@@ -29,4 +30,9 @@ export const resolvers: Resolvers = {
   LayerAttention: layerAttention,
   Preset: preset,
   Worker: worker,
+  AttentionMapsRun: attentionMapsRun,
+  PromptTokens: promptTokens,
+  AttentionMap: attentionMap,
+  AttentionTile: attentionTile,
+  Diversity: diversity,
 }

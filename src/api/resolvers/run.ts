@@ -26,7 +26,7 @@ const typeNames = {
 export const runInterface: NodeResolvers = { __resolveType: ({ kind }) => typeNames[kind] }
 
 /** The fields that every kind of run has. */
-const runFields = {
+export const runFields = {
   labels: ({ id }, _args, { loaders }) => loaders.labels.load(id),
   subjects: ({ id }, _args, { loaders }) => loaders.subjects.load(id),
   queuePosition: ({ id, status }, _args, { loaders }) => (status === 'QUEUED' ? loaders.queuePositions.load(id) : null),
