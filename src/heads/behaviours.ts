@@ -4,7 +4,7 @@ export const behaviourNames = ['previous-token', 'first-token', 'induction', 'du
 export type BehaviourName = (typeof behaviourNames)[number]
 
 /** Keys that count as local: the query itself and the three before it. */
-export const localWindow = 4
+const localWindow = 4
 
 /** Sums over the rows of one prompt in which a behaviour has a key to look at. */
 export interface BehaviourSums {
