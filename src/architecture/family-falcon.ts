@@ -1,48 +1,21 @@
 import { everyLayer, headsShape, kindOf } from './attention-shape.ts'
+import { readFalconForm } from './falcon-form.ts'
 import type { ConfigWord, ModelFamily } from './family.ts'
-import { type Fields, readFields, splitEvenly, unsupported } from './fields.ts'
-import type { ModelConfig } from './model-config.ts'
+import { type Fields, readFields, splitEvenly } from './fields.ts'
 import { readRopeTheta } from './rope.ts'
 import { affine, indices, layerNorm, matrix } from './tensor-list.ts'
-
-/**
- * The order of query_key_value's rows, n query heads and kv K/V heads of d values each:
- * perHead (n, 3, d), each head's q, k, v; shared (n + 2, d), all q, one k, one v; grouped (kv, n / kv + 2, d), each
- * group's q, its k, its v.
- */
-type FalconLayout = 'perHead' | 'shared' | 'grouped'
-
-/** Which of the three layouts a Falcon's config.json means (transformers, FalconAttention._split_heads). */
-function falconLayout(raw: Record<string, unknown>): FalconLayout {
-  const fields = readFields(raw)
-  // RefinedWeb is falcon-40b's first model_type; it had no such field and no other layout.
-  if (fields.flag(raw.model_type === 'RefinedWeb', 'new_decoder_architecture')) return 'grouped'
-  return fields.flag(true, 'multi_query') ? 'shared' : 'perHead'
-}
 
 const kvSpellings = ['num_kv_heads', 'n_head_kv']
 
 function readKvHeads(fields: Fields, heads: number): number {
-  const layout = falconLayout(fields.raw)
-  if (layout === 'shared') return 1
-  return layout === 'perHead' ? heads : fields.sizeOr(heads, ...kvSpellings)
-}
-
-/** One norm before both branches, or one for each (transformers, FalconDecoderLayer.__init__). */
-function norms(config: ModelConfig, path: string) {
-  const { raw, hiddenSize } = config
-  const grouped = falconLayout(raw) === 'grouped'
-  const inParallel = raw.num_ln_in_parallel_attn ?? (grouped ? 2 : 1)
-  if (inParallel !== 1 && inParallel !== 2) unsupported('num_ln_in_parallel_attn', inParallel, 'it may be 1 or 2')
-  const first = layerNorm(`${path}.input_layernorm`, hiddenSize)
-  if (raw.parallel_attn === false) return [...first, ...layerNorm(`${path}.post_attention_layernorm`, hiddenSize)]
-  if (inParallel === 1) return first
-  return [...layerNorm(`${path}.ln_attn`, hiddenSize), ...layerNorm(`${path}.ln_mlp`, hiddenSize)]
+  const { layout } = readFalconForm(fields.raw)
+  return layout === 'shared' ? 1 : fields.sizeOr(heads, ...kvSpellings)
 }
 
 /** Falcon (Almazrouei et al. 2023): MHA with ALiBi (falcon-rw), MQA (7B) or GQA (40B, 180B, 11B), one fused weight. */
 export const falcon: ModelFamily = {
   family: 'falcon',
+  runnable: true,
   modelTypes: ['falcon', 'RefinedWeb', 'RefinedWebModel'],
 
   read(fields, name) {
@@ -74,11 +47,12 @@ export const falcon: ModelFamily = {
   tensors(config) {
     const { hiddenSize: hidden, intermediateSize: inner, heads, headDim } = config
     const bias = config.raw.bias === true
+    const { norms } = readFalconForm(config.raw)
     const layer = (index: number) => {
       const path = `h.${index}`
       const rows = (heads + 2 * (config.attention[index]?.kvHeads ?? 0)) * headDim
       return [
-        ...norms(config, path),
+        ...norms.flatMap((norm) => layerNorm(`${path}.${norm}`, hidden)),
         ...affine(`${path}.self_attention.query_key_value`, [rows, hidden], { bias }),
         ...affine(`${path}.self_attention.dense`, [hidden, heads * headDim], { bias }),
         ...affine(`${path}.mlp.dense_h_to_4h`, [inner, hidden], { bias }),
@@ -94,11 +68,12 @@ export const falcon: ModelFamily = {
   },
 
   words({ heads, raw }) {
-    const layout = falconLayout(raw)
+    const { layout } = readFalconForm(raw)
     const written = readFields(raw).any(...kvSpellings)
     const kvHeads = typeof written === 'number' ? written : heads
     const byCount: ConfigWord = { kind: kindOf(heads, kvHeads), evidence: `num_kv_heads ${kvHeads} of ${heads} heads` }
     if (layout === 'grouped') return [{ ...byCount, evidence: `new_decoder_architecture true, ${byCount.evidence}` }]
+    if (layout === 'perHead' && kvHeads !== heads) return [byCount]
     const byLayout: ConfigWord =
       layout === 'shared'
         ? { kind: 'MQA', evidence: 'multi_query true, new_decoder_architecture false' }
@@ -106,7 +81,23 @@ export const falcon: ModelFamily = {
     return typeof written === 'number' ? [byLayout, byCount] : [byLayout]
   },
 
-  keyTensor: (layer) => ({ name: `h.${layer}.self_attention.query_key_value.weight`, axis: 0, holds: 'QKV' }),
+  keyTensor: (layer) => ({
+    name: `h.${layer}.self_attention.query_key_value.weight`,
+    axis: 0,
+    holds: 'QKV',
+    grouped: true,
+  }),
+
+  /**
+   * Fewer K/V heads in falcon-rw's form are kvscope's own but for one, which is multi_query true: transformers reads
+   * num_kv_heads with new_decoder_architecture alone.
+   */
+  withKvHeads({ n_head_kv: _, ...raw }, kvHeads) {
+    const { layout } = readFalconForm(raw)
+    if (layout === 'shared') return raw
+    return { ...raw, num_kv_heads: kvHeads, ...(layout === 'perHead' && kvHeads === 1 ? { multi_query: true } : {}) }
+  },
+
   ignorable: () => [/\.rotary_emb\.inv_freq$/, /\.self_attention\.(maybe_rotary|rotary)\.inv_freq$/],
 
   surprises(config) {
@@ -121,7 +112,7 @@ export const falcon: ModelFamily = {
         },
       ]
     }
-    if (kind !== 'GQA') return []
+    if (kind !== 'GQA' || readFalconForm(config.raw).layout !== 'grouped') return []
     return [
       {
         code: 'SAVING_NOT_EVERYWHERE',

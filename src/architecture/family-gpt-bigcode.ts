@@ -1,20 +1,22 @@
-import { everyLayer, headsShape } from './attention-shape.ts'
+import { everyLayer, headsShape, kindOf } from './attention-shape.ts'
 import type { ModelFamily } from './family.ts'
 import { splitEvenly } from './fields.ts'
 import { affine, indices, layerNorm, matrix } from './tensor-list.ts'
 
 /**
  * GPT-BigCode (Ben Allal et al. 2023: SantaCoder; StarCoder): GPT-2 with Linear layers, [out, in], and one K/V head.
- * c_attn's rows are all q, then k, then v; with `multi_query` false they are per head [q, k, v], unlike GPT-2's.
+ * c_attn's rows are all q, then k, then v; with `multi_query` false they are per head [q, k, v], unlike GPT-2's. Between the two
+ * lie kvscope's conversions alone, which write `num_key_value_heads` and rows per group.
  */
 export const gptBigCode: ModelFamily = {
   family: 'gpt_bigcode',
+  runnable: true,
   modelTypes: ['gpt_bigcode'],
 
   read(fields, name) {
     const [layers, heads, hiddenSize] = [fields.layers('n_layer'), fields.size('n_head'), fields.size('n_embd')]
     const headDim = splitEvenly(hiddenSize, heads, 'n_head')
-    const kvHeads = fields.flag(true, 'multi_query') ? 1 : heads
+    const kvHeads = fields.flag(true, 'multi_query') ? 1 : fields.sizeOr(heads, 'num_key_value_heads')
     return {
       family: 'gpt_bigcode',
       name,
@@ -57,12 +59,17 @@ export const gptBigCode: ModelFamily = {
     ]
   },
 
-  words({ raw }) {
+  words({ heads, raw }) {
+    const kvHeads = raw.num_key_value_heads
+    if (raw.multi_query === false && typeof kvHeads === 'number' && kvHeads !== heads) {
+      return [{ kind: kindOf(heads, kvHeads), evidence: `num_key_value_heads ${kvHeads} of ${heads} heads` }]
+    }
     const shared = raw.multi_query !== false
     const evidence = `multi_query ${raw.multi_query === undefined ? 'is absent, which means true' : shared}`
     return [{ kind: shared ? 'MQA' : 'MHA', evidence }]
   },
 
-  keyTensor: (layer) => ({ name: `h.${layer}.attn.c_attn.weight`, axis: 0, holds: 'QKV' }),
+  keyTensor: (layer) => ({ name: `h.${layer}.attn.c_attn.weight`, axis: 0, holds: 'QKV', grouped: true }),
+  withKvHeads: (raw, kvHeads) => ({ ...raw, multi_query: kvHeads === 1, num_key_value_heads: kvHeads }),
   ignorable: () => [/^h\.\d+\.attn\.(bias|masked_bias)$/],
 }

@@ -63,6 +63,7 @@ export const gptNeoX: ModelFamily = {
     name: `gpt_neox.layers.${layer}.attention.query_key_value.weight`,
     axis: 0,
     holds: 'QKV',
+    grouped: true,
   }),
   ignorable: () => [/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/, /^embed_out\.weight$/],
 }

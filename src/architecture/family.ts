@@ -21,6 +21,8 @@ export interface KeyTensor {
   axis: 0 | 1
   /** QKV: query, K and V rows of all heads in one tensor; K: keys alone; LATENT: MLA's compressed K/V and rotary key */
   holds: 'QKV' | 'K' | 'LATENT'
+  /** QKV only: for each K/V head its query heads, its key, its value; absent: all queries, all keys, all values */
+  grouped?: true
 }
 
 /** All that kvscope knows of a family without running it. A new family is one such file and its line in families.ts. */

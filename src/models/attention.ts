@@ -21,6 +21,8 @@ export interface AttentionStep {
     parts: Value // [2]: P, S
     columns: Value // [1]: P + S
   }
+  /** [P + S] int64: positions of the keys, those of spare rows too; built when first asked for */
+  keyPositions(): Value
   /** [1, 1, S, P + S]: hides spare rows of the cache, and later tokens (causality) */
   mask: Value
 }
@@ -31,6 +33,8 @@ export interface AttentionInputs {
   value: Value // [B, KV, S, valueDim]
   cachedKey: Value // [B, KV, P, keyDim]
   cachedValue: Value // [B, KV, P, valueDim]
+  /** [1, H, 1, P + S], added to the scaled scores; a family without one pays nothing */
+  bias?: Value
 }
 
 export interface AttentionOutputs {
@@ -54,6 +58,8 @@ export type Attend = (
  *  [B, H, S, d]     │                ├─ concat ── + mask ── softmax ── split ─────┤                 + ── unfold ── context
  *                   └─ x keyᵀ ───────┘         [B, H, S, P + S]                   └─ x value ───────┘     [B, H, S, dv]
  *
+ * Linear biases (ALiBi) are added before the mask, where a family has them.
+ *
  * For a prompt, with nothing cached, concat and split only copy: 3 % of the time of 512 tokens. An If around them would
  * spare that, and costs each generated token 8 %, since the runtime sets up a graph of its own for every layer's branch
  * (both measured on gpt2-medium, onnxruntime 1.30).
@@ -61,7 +67,7 @@ export type Attend = (
 export function attend(
   g: GraphBuilder,
   spec: AttentionSpec,
-  { query, key, value, cachedKey, cachedValue }: AttentionInputs,
+  { query, key, value, cachedKey, cachedValue, bias }: AttentionInputs,
   step: AttentionStep,
 ): AttentionOutputs {
   const { parts, columns } = step.sizes
@@ -70,7 +76,8 @@ export function attend(
   const cachedScores = matMulTransposed(g.at('cached'), folded, cachedKey, 4, spec.scale) // [B, KV, G S, P]
   const newScores = matMulTransposed(g.at('new'), folded, key, 4, spec.scale) // [B, KV, G S, S]
   const scores = unfold(concat(g, [cachedScores, newScores], -1), columns) // [B, H, S, P + S]
-  const probabilities = softmax(g, add(g, scores, step.mask)) // [B, H, S, P + S]
+  const biased = bias ? add(g, scores, bias) : scores
+  const probabilities = softmax(g, add(g, biased, step.mask)) // [B, H, S, P + S]
   const { toCached, toNew } = split(g, fold(probabilities, columns), parts, ['toCached', 'toNew'])
   const fromCached = matMul(g.at('cached'), toCached, cachedValue) // [B, KV, G S, dv]
   const fromNew = matMul(g.at('new'), toNew, value)

@@ -121,12 +121,13 @@ function findReplaced(checkpoint: Checkpoint, config: ModelConfig, pooledConfig:
 function layoutOf(config: ModelConfig, name: string, shape: readonly number[], axis: number): HeadLayout {
   const product = (sizes: readonly number[]) => sizes.reduce((total, size) => total * size, 1)
   const [attention] = config.attention
-  const fused = familyOf(config).keyTensor(0).holds === 'QKV'
+  const { holds, grouped } = familyOf(config).keyTensor(0)
+  const fused = holds === 'QKV'
   const layout: HeadLayout = {
     outer: product(shape.slice(0, axis)),
     inner: product(shape.slice(axis + 1)),
-    before: fused ? config.heads * config.headDim : 0,
-    parts: fused ? 2 : 1,
+    order: !fused ? 'ALONE' : grouped ? 'GROUPED' : 'SIDE_BY_SIDE',
+    queries: fused ? config.heads : 0,
     kvHeads: attention?.kvHeads ?? 0,
     headDim: attention?.keyDim ?? 0,
   }

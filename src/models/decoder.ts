@@ -1,8 +1,8 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
-import { createGraph, type GraphBuilder } from '../onnx/graph.ts'
+import { createGraph, type GraphBuilder, type Value } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
-import { add, concat, expand, lastOf, sizeOf } from '../onnx/ops.ts'
+import { add, concat, expand, lastOf, range, sizeOf } from '../onnx/ops.ts'
 import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { type Attend, type AttentionStep, attend } from './attention.ts'
@@ -62,7 +62,8 @@ export function buildDecoder(
     tokens,
     positions,
     weight: weights.take,
-    attend(g, layer, spec, { query, key, value }) {
+    keyPositions: step.keyPositions,
+    attend(g, layer, spec, heads) {
       const cache = (part: string, width: number) => {
         const slot = {
           input: `past/layers.${layer}/${part}`,
@@ -75,10 +76,10 @@ export function buildDecoder(
       }
       const keys = cache('key', spec.keyDim)
       const values = cache('value', spec.valueDim)
-      const inputs = { query, key, value, cachedKey: keys.cached, cachedValue: values.cached }
+      const inputs = { ...heads, cachedKey: keys.cached, cachedValue: values.cached }
       const { context, probabilities } = (options.attend ?? attend)(g, spec, inputs, step)
-      graph.output(keys.slot.output, key, 'float32', ['B', spec.kvHeads, 'S', spec.keyDim])
-      graph.output(values.slot.output, value, 'float32', ['B', spec.kvHeads, 'S', spec.valueDim])
+      graph.output(keys.slot.output, heads.key, 'float32', ['B', spec.kvHeads, 'S', spec.keyDim])
+      graph.output(values.slot.output, heads.value, 'float32', ['B', spec.kvHeads, 'S', spec.valueDim])
       if (options.attention) {
         const name = `attention/layers.${layer}`
         graph.output(name, probabilities, 'float32', ['B', spec.heads, 'S', 'T'])
@@ -109,5 +110,14 @@ function attentionStep(graph: GraphBuilder): AttentionStep {
   const ones = g.integers([1])
   const everyQuery = expand(g.at('mask'), cachedMask, concat(g.at('mask'), [ones, ones, tokens, cached], 0))
   const mask = concat(g.at('mask'), [everyQuery, causalMask], -1) // [1, 1, S, P + S]
-  return { sizes: { batch, tokens, parts, columns }, mask }
+  let keyPositions: Value | undefined
+  return {
+    sizes: { batch, tokens, parts, columns },
+    mask,
+    keyPositions() {
+      // A cached row's index is its position: rows are appended in order, and spare ones come last.
+      keyPositions ??= concat(g.at('keys'), [range(g.at('keys'), cached), { name: inputNames.positions }], 0)
+      return keyPositions
+    },
+  }
 }

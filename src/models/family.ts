@@ -10,6 +10,8 @@ export interface ModelBuilder {
   readonly tokens: Value
   /** [S] int64 positions of the new tokens, the same in every sequence of the batch */
   readonly positions: Value
+  /** [P + S] int64 positions of all keys that the new tokens may see; P cached rows */
+  keyPositions(): Value
   /**
    * A tensor of the checkpoint, in float32.
    * @throws AppError CHECKPOINT_INVALID if it is missing or of another shape
@@ -23,6 +25,8 @@ export interface NewHeads {
   query: Value // [B, H, S, keyDim]
   key: Value // [B, KV, S, keyDim]
   value: Value // [B, KV, S, valueDim]
+  /** [1, H, 1, P + S], added to the scaled scores */
+  bias?: Value
 }
 
 /** How one family turns tokens into logits. A new family is one file with one of these, and a line in registry.ts. */

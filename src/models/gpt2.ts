@@ -1,12 +1,11 @@
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
-import { add, split } from '../onnx/ops.ts'
+import { split } from '../onnx/ops.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
 import { kvHeadsOf, requireNeutral } from './config-fields.ts'
-import { embed, languageModelHead } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
+import { gpt2Hidden, gpt2Logits } from './gpt2-stack.ts'
 import { conv1d } from './linear.ts'
 import { findActivation, mlp } from './mlp.ts'
-import { layerNorm } from './norm.ts'
 
 /** GPT-2 (Radford et al. 2019): learned positions, layer norms before attention and MLP, one fused projection. */
 export const gpt2: ModelFamily = {
@@ -23,31 +22,8 @@ export const gpt2: ModelFamily = {
     })
   },
 
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const words = embed(model, g.at('wte'), model.tokens, 'wte.weight', config.vocabularySize) // [B, S, hidden]
-    const places = embed(model, g.at('wpe'), model.positions, 'wpe.weight', config.contextLength) // [S, hidden]
-    let x = add(g, words, places)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer)
-    return x
-  },
-
-  logits(model, hidden) {
-    const normed = layerNorm(model, model.graph.at('model').at('ln_f'), hidden, 'ln_f')
-    return languageModelHead(model, model.graph.at('lm_head'), normed, 'wte.weight', 'lm_head.weight')
-  },
-}
-
-function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number): Value {
-  const name = `h.${layer}`
-  const normed = layerNorm(model, g.at('ln_1'), x, `${name}.ln_1`)
-  const attended = add(g.at('attn'), x, attention(model, g.at('attn'), normed, layer))
-  return add(
-    g.at('mlp'),
-    attended,
-    mlp(model, g.at('mlp'), layerNorm(model, g.at('ln_2'), attended, `${name}.ln_2`), `${name}.mlp`),
-  )
+  hidden: (model) => gpt2Hidden(model, { attention, mlp }),
+  logits: gpt2Logits,
 }
 
 /** c_attn's columns are queries | keys | values; with fewer K/V heads than heads the last two are narrower. */

@@ -1,14 +1,13 @@
-import type { ModelConfig } from '../architecture/model-config.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
-import { flag, kvHeadsOf, refuse, requireNeutral } from './config-fields.ts'
+import { flag, kvHeadsOf, requireNeutral } from './config-fields.ts'
 import { embed, languageModelHead } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import { linear } from './linear.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, rotaryTable, rotate } from './rope.ts'
+import { type RotaryTable, requirePlainRope, ropeTheta, rotaryTable, rotate } from './rope.ts'
 
 /** Llama (Touvron et al. 2023): RMS norms, rotary positions, SwiGLU, grouped K/V heads, separate projections. */
 export const llama: ModelFamily = {
@@ -19,6 +18,7 @@ export const llama: ModelFamily = {
     for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
     flag(config, 'attention_bias', false)
     flag(config, 'mlp_bias', false)
+    ropeTheta(config)
     requirePlainRope(config)
     requireNeutral(config, {
       sliding_window: [],
@@ -79,23 +79,4 @@ function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number
   ) // [B, H, S, d]
   const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
   return linear(model, g.at('o_proj'), merged, `${name}.o_proj`, { inputs: heads * headDim, outputs: hiddenSize, bias })
-}
-
-function ropeTheta(config: ModelConfig): number {
-  return config.ropeTheta ?? refuse(config, 'rope_theta', null)
-}
-
-/** rope_scaling of transformers 4, rope_parameters of transformers 5: both may only say "default". */
-function requirePlainRope(config: ModelConfig): void {
-  const theta = ropeTheta(config)
-  for (const field of ['rope_scaling', 'rope_parameters']) {
-    const value = config.raw[field]
-    if (value === undefined || value === null) continue
-    if (typeof value !== 'object') refuse(config, field, value)
-    for (const [key, entry] of Object.entries(value)) {
-      const plain =
-        key === 'rope_type' || key === 'type' ? entry === 'default' : key === 'rope_theta' && entry === theta
-      if (!plain) refuse(config, `${field}.${key}`, entry)
-    }
-  }
 }

@@ -33,6 +33,21 @@ export function mlp(model: ModelBuilder, g: GraphBuilder, x: Value, name: string
   return conv1d(model, g.at('c_proj'), activated, `${name}.c_proj`, { inputs: intermediateSize, outputs: hiddenSize })
 }
 
+/** The same with Linear layers, by the names that the family gives them. x: [B, S, hiddenSize] -> the same */
+export function linearMlp(
+  model: ModelBuilder,
+  g: GraphBuilder,
+  x: Value,
+  name: string,
+  { up, down, bias }: { up: string; down: string; bias: boolean },
+): Value {
+  const { hiddenSize, intermediateSize, activation } = model.config
+  const widen = { inputs: hiddenSize, outputs: intermediateSize, bias }
+  const wide = findActivation(activation)(g, linear(model, g.at(up), x, `${name}.${up}`, widen)) // [B, S, intermediateSize]
+  const narrow = { inputs: intermediateSize, outputs: hiddenSize, bias }
+  return linear(model, g.at(down), wide, `${name}.${down}`, narrow)
+}
+
 /** down(activation(gate(x)) * up(x)), SwiGLU where the activation is silu (Shazeer 2020, eq. 6). x: [B, S, hiddenSize] */
 export function gatedMlp(model: ModelBuilder, g: GraphBuilder, x: Value, name: string, bias: boolean): Value {
   const { hiddenSize, intermediateSize, activation } = model.config

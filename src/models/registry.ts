@@ -1,11 +1,13 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
+import { falcon } from './falcon.ts'
 import type { ModelFamily } from './family.ts'
+import { gptBigCode } from './gpt-bigcode.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
 
 /** The families that the engine can run. */
-export const families: readonly ModelFamily[] = [gpt2, llama]
+export const families: readonly ModelFamily[] = [gpt2, gptBigCode, falcon, llama]
 
 /**
  * The family that runs a config.

@@ -1,5 +1,7 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add, cast, concat, cosine, multiply, negate, reshape, sine, split } from '../onnx/ops.ts'
+import { refuse } from './config-fields.ts'
 
 /** Cosines and sines of one step's rotary angles, [S, d] each: the same for every layer, head and sequence. */
 export interface RotaryTable {
@@ -24,4 +26,30 @@ export function rotate(g: GraphBuilder, x: Value, table: RotaryTable, headDim: n
   const { first, second } = split(g, x, g.integers([headDim / 2, headDim / 2]), ['first', 'second'])
   const rotated = concat(g, [negate(g, second), first], -1) // [B, n, S, d]
   return add(g, multiply(g, x, table.cos), multiply(g, rotated, table.sin))
+}
+
+/** @throws AppError CONFIG_UNSUPPORTED where the config has no rotary base */
+export function ropeTheta(config: ModelConfig): number {
+  return config.ropeTheta ?? refuse(config, 'rope_theta', null)
+}
+
+/**
+ * rope_scaling of transformers 4, rope_parameters of transformers 5: both may only say "default", and the base as
+ * `config.ropeTheta` has it. A family that turns nothing may not scale it either.
+ * @throws AppError CONFIG_UNSUPPORTED naming the field
+ */
+export function requirePlainRope(config: ModelConfig): void {
+  const { ropeTheta: theta } = config
+  for (const field of ['rope_scaling', 'rope_parameters']) {
+    const value = config.raw[field]
+    if (value === undefined || value === null) continue
+    if (typeof value !== 'object') refuse(config, field, value)
+    for (const [key, entry] of Object.entries(value)) {
+      const plain =
+        key === 'rope_type' || key === 'type'
+          ? entry === 'default'
+          : key === 'rope_theta' && (theta === null || entry === theta)
+      if (!plain) refuse(config, `${field}.${key}`, entry)
+    }
+  }
 }

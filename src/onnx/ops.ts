@@ -83,12 +83,17 @@ export function softmax(g: GraphBuilder, value: Value): Value {
   return g.node('Softmax', [value], { attributes: { axis: -1 } })
 }
 
-export function cast(g: GraphBuilder, value: Value, type: 'float32'): Value {
+export function cast(g: GraphBuilder, value: Value, type: keyof typeof castTargets): Value {
   return g.node('Cast', [value], { attributes: { to: castTargets[type] } })
 }
 
 /** TensorProto.DataType, which Cast takes as a number. */
-const castTargets = { float32: 1 } as const satisfies Partial<Record<ElementType, number>>
+const castTargets = { float32: 1, float16: 10, bfloat16: 16 } as const satisfies Partial<Record<ElementType, number>>
+
+/** 0, 1, ... count - 1, int64, where `count` is a vector of one int64. */
+export function range(g: GraphBuilder, count: Value): Value {
+  return g.node('Range', [g.integers([0]), count, g.integers([1])])
+}
 
 /** The last entry along `axis`, which stays, with size one. */
 export function lastOf(g: GraphBuilder, value: Value, axis: number): Value {

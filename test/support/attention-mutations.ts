@@ -1,6 +1,8 @@
+import { alibiSlopes } from '../../src/models/alibi.ts'
 import { type Attend, attend } from '../../src/models/attention.ts'
+import { rotaryTable, rotate } from '../../src/models/rope.ts'
 import type { GraphBuilder, Value } from '../../src/onnx/graph.ts'
-import { gather } from '../../src/onnx/ops.ts'
+import { gather, multiply, negate } from '../../src/onnx/ops.ts'
 
 /** Attention blocks that are wrong in one way each. A golden that one of them passes proves nothing about it. */
 
@@ -20,6 +22,53 @@ export const withInterleavedGroups: Attend = (g, spec, inputs, step) => {
   const back = neighbours.map((_, head) => neighbours.indexOf(head))
   const { context, probabilities } = attend(g, spec, { ...inputs, query: ordered(g, inputs.query, neighbours) }, step)
   return { context: ordered(g, context, back), probabilities: ordered(g, probabilities, back) }
+}
+
+/** A head's query meets another head's key, and the outcome goes where that head's belongs. */
+export const withReversedQueries: Attend = (g, spec, inputs, step) => {
+  const order = Array.from({ length: spec.heads }, (_, head) => spec.heads - 1 - head)
+  return attend(g, spec, { ...inputs, query: ordered(g, inputs.query, order) }, step)
+}
+
+/** Queries and keys are turned back to where they were before the rotary embedding; for a whole prompt alone. */
+export function withoutRotation(theta: number, tokens: number): Attend {
+  return (g, spec, inputs, step) => {
+    const positions = g.integers(Array.from({ length: tokens }, (_, position) => position))
+    const { cos, sin } = rotaryTable(g.at('back'), positions, spec.keyDim, theta)
+    const back = (x: Value) => rotate(g.at('back'), x, { cos, sin: negate(g.at('back'), sin) }, spec.keyDim)
+    return attend(g, spec, { ...inputs, query: back(inputs.query), key: back(inputs.key) }, step)
+  }
+}
+
+/** Every head has the ALiBi slope of another one. */
+export const withOtherSlopes: Attend = (g, spec, inputs, step) => {
+  const order = Array.from({ length: spec.heads }, (_, head) => (head + 1) % spec.heads)
+  return attend(g, spec, { ...inputs, bias: ordered(g, biasOf(inputs), order) }, step)
+}
+
+/** ALiBi is added to the scaled scores as it is, and not scaled with them. */
+export const withUnscaledAlibi: Attend = (g, spec, inputs, step) => {
+  const bias = multiply(g.at('unscaled'), biasOf(inputs), g.floats([1 / spec.scale]))
+  return attend(g, spec, { ...inputs, bias }, step)
+}
+
+/** ALiBi is added a second time, as transformers 5.23 does where it returns probabilities. */
+export const withAlibiTwice: Attend = (g, spec, inputs, step) =>
+  attend(g, spec, { ...inputs, bias: multiply(g.at('twice'), biasOf(inputs), g.floats([2])) }, step)
+
+/** ALiBi as the paper has it, without the rounding to bfloat16; for a whole prompt alone. */
+export function withExactAlibi(tokens: number): Attend {
+  return (g, spec, inputs, step) => {
+    const values = alibiSlopes(spec.heads).flatMap((slope) =>
+      Array.from({ length: tokens }, (_, position) => slope * position * spec.scale),
+    )
+    return attend(g, spec, { ...inputs, bias: g.floats(values, [1, spec.heads, 1, tokens]) }, step)
+  }
+}
+
+function biasOf({ bias }: { bias?: Value }): Value {
+  if (!bias) throw new Error('this model adds no bias to its scores')
+  return bias
 }
 
 /** [B, H, ...] with the heads in another order. */

@@ -18,12 +18,16 @@ export interface Computed {
 
 const parts = ['logits', 'attention', 'keys', 'values'] as const
 
-/** Runs one sequence in one piece and keeps everything, with another attention block if one is given. */
+/**
+ * Runs one sequence and keeps everything, with another attention block if one is given, in pieces of the given lengths
+ * if any are: the rows of what tokens see are then filled up with zeros, as causality has them.
+ */
 export async function compute(
   checkpoint: Checkpoint,
   config: ModelConfig,
   tokens: readonly number[],
   attend?: Attend,
+  pieces: readonly number[] = [tokens.length],
 ): Promise<Computed> {
   const decoder = buildDecoder(findFamily(config), checkpoint, config, {
     provider: 'cpu',
@@ -34,10 +38,25 @@ export async function compute(
   const model = await openDecoder(decoder, config, { provider: 'cpu', threads: 1 })
   try {
     const cache = model.createCache()
-    const { data, attention } = await model.forward([tokens], cache)
+    const logits: Float32Array[] = []
+    const square = config.heads * tokens.length ** 2
+    const attention = decoder.attentionOutputs.map(() => new Float32Array(square))
+    for (const length of pieces) {
+      const from = cache.length
+      const step = await model.forward([tokens.slice(from, from + length)], cache)
+      logits.push(step.data)
+      for (const [layer, { data, dims }] of step.attention.entries()) {
+        const [, heads, queries, columns] = dims
+        for (let row = 0; row < heads * queries; row++) {
+          const [head, query] = [Math.floor(row / queries), row % queries]
+          const to = (head * tokens.length + from + query) * tokens.length
+          attention[layer]?.set(data.subarray(row * columns, (row + 1) * columns), to)
+        }
+      }
+    }
     return {
-      logits: data,
-      attention: joined(attention.map((layer) => layer.data)),
+      logits: joined(logits),
+      attention: joined(attention),
       keys: joined(filledRows(cache, 'key')),
       values: joined(filledRows(cache, 'value')),
     }

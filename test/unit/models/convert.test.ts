@@ -250,7 +250,7 @@ describe('a conversion', () => {
 
   it.each([
     ['deepseek-v2-lite', /MLA/],
-    ['falcon-40b', /falcon/],
+    ['pythia-14m', /gpt_neox/],
   ])('refuses %s', async (preset, message) => {
     const config = readModelConfig(findPreset(preset).config, preset)
     await expect(convert({ checkpoint: gpt2.checkpoint, config }, 1)).rejects.toMatchObject({

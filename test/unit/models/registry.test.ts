@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { runnableFamilies } from '../../../src/architecture/families.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import { families, findFamily } from '../../../src/models/registry.ts'
 
@@ -17,13 +18,32 @@ const llama = {
   rope_theta: 10_000,
   tie_word_embeddings: false,
 }
+const bigCode = { ...gpt2, model_type: 'gpt_bigcode', multi_query: true }
+const falcon7b = {
+  model_type: 'falcon',
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_kv_heads: 4,
+  hidden_size: 32,
+  vocab_size: 99,
+  alibi: false,
+  bias: false,
+  multi_query: true,
+  new_decoder_architecture: false,
+  parallel_attn: true,
+}
+const falconRw = { ...falcon7b, alibi: true, bias: true, multi_query: false, parallel_attn: false }
+const falcon40b = { ...falcon7b, new_decoder_architecture: true, num_kv_heads: 2 }
 const find = (raw: Record<string, unknown>) => findFamily(readModelConfig(raw, 'tiny'))
 
 describe('the families that can be run', () => {
   it('are found by the config', () => {
-    expect(families.map((family) => family.family)).toEqual(['gpt2', 'llama'])
+    expect(families.map((family) => family.family)).toEqual(['gpt2', 'gpt_bigcode', 'falcon', 'llama'])
+    expect(families.map((family) => family.family).sort()).toEqual([...runnableFamilies].sort())
     expect(find(gpt2).family).toBe('gpt2')
     expect(find(llama).family).toBe('llama')
+    expect(find(bigCode).family).toBe('gpt_bigcode')
+    for (const raw of [falconRw, falcon7b, falcon40b]) expect(find(raw).family).toBe('falcon')
   })
 
   it.each([
@@ -62,10 +82,67 @@ describe('the families that can be run', () => {
     )
   })
 
+  it.each([
+    ['alibi and the new decoder', { ...falcon40b, alibi: true }, 'alibi'],
+    ['the new decoder in sequence', { ...falcon40b, parallel_attn: false }, 'parallel_attn'],
+    ['three layer norms', { ...falcon40b, num_ln_in_parallel_attn: 3 }, 'num_ln_in_parallel_attn'],
+    ['two layer norms before the new decoder', { ...falcon7b, num_ln_in_parallel_attn: 2 }, 'num_ln_in_parallel_attn'],
+    ['alibi beside a parallel MLP', { ...falconRw, parallel_attn: true }, 'alibi'],
+    ['rotary heads in sequence', { ...falcon7b, parallel_attn: false }, 'parallel_attn'],
+    ['a K/V head for each rotary head', { ...falcon7b, multi_query: false }, 'multi_query'],
+    ['stretched rotary angles', { ...falcon7b, rope_scaling: { type: 'linear', factor: 2 } }, 'rope_scaling.type'],
+    ['stretched angles that ALiBi would ignore', { ...falconRw, rope_scaling: { type: 'yarn' } }, 'rope_scaling.type'],
+    [
+      'a head dim that cannot be turned',
+      { ...falcon7b, hidden_size: 36, num_attention_heads: 4 },
+      'num_attention_heads',
+    ],
+    [
+      'residuals after the layer norm',
+      { ...falconRw, apply_residual_connection_post_layernorm: true },
+      'apply_residual_connection_post_layernorm',
+    ],
+    ['another activation', { ...falcon7b, activation: 'mish' }, 'mish'],
+    ['quantised weights', { ...falcon7b, quantization_config: { bits: 4 } }, 'quantization_config'],
+    ['a bias that is no flag', { ...falcon7b, bias: 'yes' }, 'bias'],
+  ])('refuse a Falcon with %s by name', (_, raw, named) => {
+    expect(() => find(raw)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_UNSUPPORTED', message: expect.stringContaining(named) }),
+    )
+  })
+
+  it.each([
+    ['the hub spelling RefinedWebModel', { ...falcon7b, model_type: 'RefinedWebModel' }],
+    ['one layer norm said', { ...falcon7b, num_ln_in_parallel_attn: 1 }],
+    ['plain rotary parameters', { ...falcon7b, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } }],
+    [
+      'rotary parameters that ALiBi leaves unread',
+      { ...falconRw, rope_parameters: { rope_type: 'default', rope_theta: 1 } },
+    ],
+    ['ALiBi and one K/V head, which converting falcon-rw makes', { ...falconRw, multi_query: true }],
+    ['a layer norm for both branches of the new decoder', { ...falcon40b, num_ln_in_parallel_attn: 1 }],
+  ])('take a Falcon with %s', (_, raw) => {
+    expect(find(raw).family).toBe('falcon')
+  })
+
+  it.each([
+    [{ scale_attn_weights: false }, 'scale_attn_weights'],
+    [{ add_cross_attention: true }, 'add_cross_attention'],
+    [{ quantization_config: { bits: 4 } }, 'quantization_config'],
+    [{ activation_function: 'mish' }, 'mish'],
+  ])('refuse a GPT-BigCode with %o by name', (fields, named) => {
+    expect(() => find({ ...bigCode, ...fields })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_UNSUPPORTED', message: expect.stringContaining(named) }),
+    )
+  })
+
   it('refuse a family that can only be looked at, and say which can be run', () => {
-    const config = { ...readModelConfig(llama, 'tiny'), family: 'falcon' as const }
+    const config = { ...readModelConfig(llama, 'tiny'), family: 'gpt_neox' as const }
     expect(() => findFamily(config)).toThrow(
-      expect.objectContaining({ code: 'CONFIG_UNSUPPORTED', hint: expect.stringContaining('gpt2, llama') }),
+      expect.objectContaining({
+        code: 'CONFIG_UNSUPPORTED',
+        hint: expect.stringContaining('gpt2, gpt_bigcode, falcon, llama'),
+      }),
     )
   })
 })
