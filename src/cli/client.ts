@@ -1,7 +1,5 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient } from 'graphql-ws'
-import { WebSocket } from 'ws'
 import { AppError, type ErrorCode, errorTable } from '../errors.ts'
 import { RunEventsDocument, type RunEventsSubscription } from '../generated/operations.ts'
 
@@ -118,6 +116,8 @@ export function createApiClient(
   }
 
   async function* subscribe(runId: string, after: number): AsyncGenerator<RunEvent, void> {
+    // Most commands follow nothing.
+    const [{ createClient }, { WebSocket }] = await Promise.all([import('graphql-ws'), import('ws')])
     const socket = createClient({
       url: endpoint.href.replace(/^http/, 'ws'),
       webSocketImpl: WebSocket,

@@ -1,4 +1,3 @@
-import { dataFolderOwner } from '../embedded/data-folder.ts'
 import { type ApiClient, createApiClient } from './client.ts'
 import type { CommandContext } from './command.ts'
 
@@ -11,6 +10,7 @@ export async function withApi<T>(
   server: string | undefined,
   use: (client: ApiClient) => Promise<T>,
 ): Promise<T> {
+  const { dataFolderOwner } = await import('../embedded/data-folder.ts')
   const secret = config.tokens[0]?.secret
   const address = server ?? dataFolderOwner(config.dataDir)?.address
   // A reset owns the folder too, without an address.
