@@ -16,9 +16,14 @@ const publicCounts: Record<string, number | null> = {
   'falcon-rw-1b': 1_311_625_216,
   'falcon-7b': 6_921_720_704,
   'falcon-40b': 41_303_293_952,
+  'falcon-11b': null, // "11B"
+  'falcon-rw-small': 50_304 * 768 + 12 * 7_087_872 + 1536, // gpt2's layers
+  'falcon-7b-small': 65_024 * 768 + 12 * (1536 + 14 * 64 * 768 + 768 * 768 + 8 * 768 * 768) + 1536,
+  'falcon-40b-small': 65_024 * 768 + 12 * (3072 + 20 * 64 * 768 + 768 * 768 + 8 * 768 * 768) + 1536,
   'pythia-14m': 14_067_712,
   starcoder: 15_517_456_384,
   santacoder: null, // "1.1 billion"
+  'tiny-starcoder-py': 164_144_128, // "164M" on the hub
   'llama-2-7b': 6_738_415_616,
   'llama-3.1-8b': 8_030_261_248,
   'llama-3.1-70b': 70_553_706_496,

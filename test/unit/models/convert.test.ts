@@ -165,6 +165,73 @@ describe('convertKvHeads of Llama', () => {
   })
 })
 
+describe('convertKvHeads of Falcon', () => {
+  const sizes = { num_hidden_layers: 2, hidden_size: 48, num_attention_heads: 12, ffn_hidden_size: 40, vocab_size: 100 }
+  const drawn = { ...sizes, max_position_embeddings: 32, initializer_range: 0.4 }
+  const falcon = (preset: string, overrides = {}) =>
+    openSynthetic({ preset, seed: 7, overrides: { ...drawn, ...overrides } }, root)
+
+  async function logitsOf({ checkpoint, config }: OpenedModel) {
+    const model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1, logits: 'all' })
+    const { data } = await model.forward([[3, 1, 4, 1, 5, 9, 2, 6]], model.createCache())
+    await model.close()
+    return data
+  }
+
+  it.each([
+    ['falcon-rw-small', {}, 4],
+    ['falcon-40b-small', { num_kv_heads: 6 }, 2],
+  ])('computes with the pooled heads of %s what it does with a copy of them for each old group', async (...row) => {
+    const [preset, overrides, kvHeads] = row
+    const source = await falcon(preset, overrides)
+    const pooled = await convert(source, kvHeads)
+    expect(pooled.config.attention[0]).toMatchObject({ kind: 'GQA', kvHeads })
+
+    // Each old group again, its queries with the K and V that now stand for it.
+    const [heads, width] = [12, 4]
+    const old = source.config.attention[0]?.kvHeads ?? 0
+    const [before, after] = [heads / old, heads / kvHeads]
+    const origin = Array.from({ length: old }, (_, group) => {
+      const joined = Math.floor((group * before) / after)
+      const start = joined * (after + 2)
+      const queries = Array.from({ length: before }, (_, query) => start + ((group * before) % after) + query)
+      return [...queries, start + after, start + after + 1]
+    }).flat()
+    const tensors = expectedTensors(source.config).map(async ({ name, shape }) => {
+      const values = await valuesOf(pooled, name)
+      const head = width * (shape[1] ?? 1)
+      const wide = (index: number) => (origin[Math.floor(index / head)] ?? 0) * head + (index % head)
+      const from = name.includes('query_key_value') ? wide : (index: number) => index
+      return {
+        name,
+        shape,
+        fill: (out: Float32Array, start: number) => {
+          for (let i = 0; i < out.length; i++) out[i] = values[from(start + i)] ?? 0
+        },
+      }
+    })
+    const directory = await mkdtemp(join(root, 'falcon-copies-'))
+    await writeFile(join(directory, 'config.json'), JSON.stringify(source.config.raw))
+    await writeSafetensors(join(directory, 'model.safetensors'), await Promise.all(tensors))
+    const copies = { checkpoint: await openCheckpoint(directory), config: source.config }
+
+    const [expected, found, unpooled] = [await logitsOf(copies), await logitsOf(pooled), await logitsOf(source)]
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const off = (other: Float32Array) =>
+      expected.reduce((most, v, i) => Math.max(most, Math.abs(v - (other[i] ?? 0))), 0)
+    expect(off(found)).toBeLessThan(1e-5 * largest)
+    expect(off(unpooled)).toBeGreaterThan(0.01 * largest)
+  })
+
+  it('gives the same in one step as in two, down to one K/V head', async () => {
+    const source = await falcon('falcon-rw-small')
+    const [once, twice] = [await convert(source, 1), await convert(await convert(source, 4), 1)]
+    expect(once.config.attention[0]).toMatchObject({ kind: 'MQA', kvHeads: 1 })
+    const [a, b] = [await logitsOf(once), await logitsOf(twice)]
+    for (const [i, value] of a.entries()) expect(value).toBeCloseTo(b[i] ?? Number.NaN, 3)
+  })
+})
+
 describe('a conversion', () => {
   it('is written once and found again, and made again where it was damaged', async () => {
     const dataDir = await mkdtemp(join(root, 'data-'))

@@ -43,6 +43,9 @@ const models = [
   { model: 'gpt2/heads6', kvHeads: 2, kind: 'GQA' },
   { model: 'gpt2/heads5', kvHeads: 1, kind: 'MQA' },
   { model: 'llama/gqa', kvHeads: undefined, kind: 'GQA' },
+  { model: 'falcon/falcon_rw', kvHeads: undefined, kind: 'MHA with ALiBi' },
+  { model: 'falcon/falcon_40b', kvHeads: undefined, kind: 'GQA' },
+  { model: 'gpt_bigcode/mqa', kvHeads: undefined, kind: 'MQA' },
 ]
 
 describe.each(models)('$model as $kind', ({ model: folder, kvHeads }) => {
