@@ -1,40 +1,28 @@
 import { AppError } from '../errors.ts'
-import type { AttentionMapsSpec, RunSpec, WeightSlicesSpec } from './spec.ts'
-import { checkContext, type PlannedSubject } from './subjects.ts'
+import { checkHeads } from './check-heads.ts'
+import { checkWeightSlices } from './check-weight-slices.ts'
+import type { AttentionMapsSpec, RunSpec } from './spec.ts'
+import { checkContext, checkRunnable, type PlannedSubject } from './subjects.ts'
 
 /**
  * Refuses what a spec and its subjects' configurations show to be impossible, before anything is queued.
- * @throws AppError CONTEXT_EXCEEDED, VALIDATION_FAILED
+ * @throws AppError CONFIG_UNSUPPORTED, CONTEXT_EXCEEDED, LIMIT_EXCEEDED, VALIDATION_FAILED
  */
 export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[]): void {
   switch (spec.kind) {
     case 'BENCHMARK':
+      checkRunnable(subjects)
       checkContext(subjects, spec.tests)
       break
     case 'WEIGHT_SLICES':
-      checkHeads(spec, subjects)
+      // Weights that are there are read as they are, also of families without a graph; the others the engine makes.
+      checkRunnable(subjects.filter(({ spec: { source, convert } }) => 'synthetic' in source || convert !== null))
+      for (const { spec: subject, config } of subjects) checkWeightSlices(spec, subject.name, config)
       break
     case 'ATTENTION_MAPS':
-      checkHeads(spec, subjects)
+      checkRunnable(subjects)
+      for (const { spec: subject, config } of subjects) checkHeads(spec, subject.name, config)
       checkTokens(spec, subjects)
-  }
-}
-
-/** Refuses layers and heads that a model does not have. */
-function checkHeads(spec: WeightSlicesSpec | AttentionMapsSpec, subjects: readonly PlannedSubject[]): void {
-  for (const { spec: subject, config } of subjects) {
-    for (const [word, asked, count] of [
-      ['layer', spec.layers, config.layers],
-      ['head', spec.heads, config.heads],
-    ] as const) {
-      const stranger = asked?.find((index) => index >= count)
-      if (stranger === undefined) continue
-      throw new AppError(
-        'VALIDATION_FAILED',
-        `${word} ${stranger} of ${subject.name}: it has ${count}, numbered from 0`,
-        `Ask for ${word}s from 0 to ${count - 1}.`,
-      )
-    }
   }
 }
 

@@ -6,7 +6,7 @@ import { enqueueOrLeave } from './enqueue.ts'
 import { checkAnnotations, type Label } from './labels.ts'
 import type { Queues } from './queues.ts'
 import { canonicalSpec, parseSpec, type RunSpec, specHash } from './spec.ts'
-import { checkRunnable, deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
+import { deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 
 export interface SubmitContext {
   db: Database
@@ -56,7 +56,6 @@ export async function submitRun(
 async function planRun(parsed: RunSpec, { modelRoots }: Pick<Config, 'modelRoots'>) {
   const device = deviceOf(parsed.subjects)
   const subjects = await planSubjects(parsed.subjects, modelRoots)
-  checkRunnable(subjects)
   checkSpec(parsed, subjects)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
   return { kind: spec.kind, device, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }

@@ -1,0 +1,84 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
+import { AppError } from '../errors.ts'
+import { kvGroups } from '../heads/kv-groups.ts'
+import type { Projection } from '../heads/rows.ts'
+import { checkHeads } from './check-heads.ts'
+import type { WeightSlicesSpec } from './spec.ts'
+
+/** What a run may store: gpt2-medium's default slices of one layer are 0.4 MB, all of its 1,536 whole matrices 403 MB. */
+const storedSlicesLimit = 256 * 1024 * 1024
+/** Of the likeness of two heads: three numbers as JSON. */
+const pairBytes = 60
+
+/** The slices of one projection of one layer. */
+export interface PlannedSlices {
+  layer: number
+  projection: Projection
+  /** one for each K/V head (K, V) or query head (Q, O), ascending, with those of the asked query heads that read it */
+  matrices: { matrix: number; heads: number[] }[]
+  /** of each slice */
+  rows: number
+  columns: number
+}
+
+/**
+ * Which slices a spec comes to for a model: of each layer and projection the matrices that the asked query heads read.
+ * Fewer rows or columns where a matrix has fewer.
+ * @throws AppError VALIDATION_FAILED for a layer or head that is not there, CONFIG_UNSUPPORTED for MLA
+ */
+export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: ModelConfig): PlannedSlices[] {
+  checkHeads(spec, name, config)
+  const { heads, hiddenSize, headDim } = config
+  const layers = spec.layers ?? [0]
+  return layers
+    .toSorted((a, b) => a - b)
+    .flatMap((layer) => {
+      const kvHeads = config.attention[layer]?.kvHeads
+      if (kvHeads == null) {
+        throw new AppError(
+          'CONFIG_UNSUPPORTED',
+          `${name} has MLA: its heads' K and V are made from a latent, and no head has a matrix of its own`,
+          'Look at a model with MHA, GQA or MQA.',
+        )
+      }
+      return spec.projections.map((projection) => {
+        const [most, wide] = projection === 'O' ? [headDim, hiddenSize] : [hiddenSize, headDim]
+        const groups = kvGroups(heads, projection === 'K' || projection === 'V' ? kvHeads : heads)
+        return {
+          layer,
+          projection,
+          matrices: groups
+            .map((group, matrix) => ({ matrix, heads: group.filter((head) => spec.heads?.includes(head) ?? true) }))
+            .filter((matrix) => matrix.heads.length > 0),
+          rows: Math.min(spec.rows, most),
+          columns: Math.min(spec.columns ?? wide, wide),
+        }
+      })
+    })
+}
+
+/**
+ * Refuses a spec whose slices would take too much of the database.
+ * @throws AppError LIMIT_EXCEEDED with the arithmetic, and those of planWeightSlices
+ */
+export function checkWeightSlices(spec: WeightSlicesSpec, name: string, config: ModelConfig): void {
+  const plan = planWeightSlices(spec, name, config)
+  const slices = plan.reduce((sum, one) => sum + bytesOf(one), 0)
+  const sharing = plan.length * config.heads ** 2 * pairBytes
+  const [largest] = plan.toSorted((a, b) => bytesOf(b) - bytesOf(a))
+  if (slices + sharing <= storedSlicesLimit || largest === undefined) return
+  const { matrices, projection, layer, rows, columns } = largest
+  throw new AppError(
+    'LIMIT_EXCEEDED',
+    `${name} in ${plan.length} pairs of layer and projection would take ${mebibytes(slices + sharing)}, more than ${mebibytes(storedSlicesLimit)}: ${mebibytes(slices)} of slices, most in W_${projection} of layer ${layer} with ${matrices.length} matrices x ${rows} rows x ${columns} columns x 4 B, and ${mebibytes(sharing)} of likeness, ${plan.length} x ${config.heads} x ${config.heads} heads x ${pairBytes} B`,
+    'Ask for fewer layers, projections, heads, rows or columns, or in several runs.',
+  )
+}
+
+function bytesOf({ matrices, rows, columns }: PlannedSlices): number {
+  return matrices.length * rows * columns * 4
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toLocaleString('en', { maximumFractionDigits: 1 })} MiB`
+}
