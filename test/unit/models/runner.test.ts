@@ -138,20 +138,23 @@ describe('a loaded model', () => {
     await Promise.all([last.close(), all.close()])
   })
 
-  it('computes the same with the operators that every provider has', async () => {
-    const { checkpoint, config } = await open('llama/gqa')
-    const family = findFamily(config)
-    const results: Float32Array[] = []
-    for (const provider of ['cpu', 'webgpu'] as const) {
-      const decoder = buildDecoder(family, checkpoint, config, { provider, logits: 'all', attention: false })
-      const model = await openDecoder(decoder, config, { provider: 'cpu', threads: 1 })
-      const cache = model.createCache()
-      await model.forward([tokens.slice(0, 9)], cache)
-      results.push((await model.forward([tokens.slice(9)], cache)).data)
-      await model.close()
-    }
-    expect(largestDifference(results[0] ?? [], results[1] ?? [])).toBeLessThan(bound)
-  })
+  it.each(['llama/gqa', 'falcon/falcon_rw'])(
+    'computes %s with the operators that every provider has',
+    async (folder) => {
+      const { checkpoint, config } = await open(folder)
+      const family = findFamily(config)
+      const results: Float32Array[] = []
+      for (const provider of ['cpu', 'webgpu'] as const) {
+        const decoder = buildDecoder(family, checkpoint, config, { provider, logits: 'all', attention: false })
+        const model = await openDecoder(decoder, config, { provider: 'cpu', threads: 1 })
+        const cache = model.createCache()
+        await model.forward([tokens.slice(0, 9)], cache)
+        results.push((await model.forward([tokens.slice(9)], cache)).data)
+        await model.close()
+      }
+      expect(largestDifference(results[0] ?? [], results[1] ?? [])).toBeLessThan(bound)
+    },
+  )
 
   it.each([
     ['F16', 1],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readTensor } from '../../../src/checkpoints/read-tensor.ts'
+import { loadModel } from '../../../src/models/runner.ts'
 import { type OpenedModel, openSynthetic } from '../../../src/models/synthetic.ts'
 import { compiledFile } from '../../../src/package-folder.ts'
 
@@ -51,6 +52,25 @@ describe('openSynthetic', () => {
     expect([...(await valuesOf(model, 'h.0.attn.c_attn.bias'))].every((value) => value === 0)).toBe(true)
     expect([...(await valuesOf(model, 'h.0.ln_1.weight'))].every((value) => value === 1)).toBe(true)
     expect([...(await valuesOf(model, 'ln_f.bias'))].every((value) => value === 0)).toBe(true)
+  })
+
+  const rows = { num_hidden_layers: 2, hidden_size: 48, vocab_size: 512, max_position_embeddings: 32 }
+  it.each([
+    ['falcon-rw-small', rows, 'h.0.self_attention.query_key_value.weight', 3 * 48],
+    ['falcon-7b-small', rows, 'h.0.self_attention.query_key_value.weight', 48 + 2 * 4],
+    ['falcon-40b-small', rows, 'h.0.self_attention.query_key_value.weight', 48 + 2 * 4 * 4],
+    ['falcon-11b', { ...rows, hidden_size: 64 }, 'h.0.self_attention.query_key_value.weight', 64 + 2 * 8 * 2],
+    ['tiny-starcoder-py', { n_layer: 2, n_embd: 48, n_positions: 32, vocab_size: 512 }, 'h.0.attn.c_attn.weight', 56],
+  ])('draws %s so that it runs', async (preset, overrides, fused, width) => {
+    const { checkpoint, config } = await openSynthetic({ preset, seed: 3, overrides }, await newDataDir())
+    expect(checkpoint.tensors.get(fused)?.shape[0]).toBe(width)
+    const model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1 })
+    const cache = model.createCache()
+    await model.forward([[1, 2, 3]], cache)
+    const { data } = await model.forward([[4]], cache)
+    await model.close()
+    expect(data.every(Number.isFinite)).toBe(true)
+    expect(deviation(data)).toBeGreaterThan(0)
   })
 
   it('makes the same bytes from the same seed in another folder', async () => {
