@@ -24,10 +24,19 @@ const llama = {
   vocab_size: 300,
   initializer_range: 0.3,
 }
+const falcon = {
+  num_hidden_layers: 2,
+  hidden_size: 96,
+  ffn_hidden_size: 80,
+  vocab_size: 300,
+  max_position_embeddings: 64,
+  initializer_range: 0.3,
+}
 const models = [
   { name: 'GPT-2, MHA', source: { preset: 'gpt2', seed: 1, overrides: gpt2 }, kvHeads: 8 },
   { name: 'GPT-2, GQA', source: { preset: 'gpt2', seed: 1, overrides: gpt2 }, kvHeads: 2 },
   { name: 'Llama, MQA', source: { preset: 'llama-2-7b', seed: 1, overrides: llama }, kvHeads: 1 },
+  { name: 'Falcon, ALiBi', source: { preset: 'falcon-rw-small', seed: 1, overrides: falcon }, kvHeads: 12 },
 ]
 /** A prompt, single tokens, and a chunk at depth. */
 const steps = [[3, 1, 4, 1, 5, 9, 2, 6, 5], [3], [7, 8, 2], [9]]
