@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { GraphQLError, type GraphQLFormattedError } from 'graphql'
+import { isConnectionLoss } from '../db/connection-loss.ts'
 import { AppError, type ErrorRecord, toErrorRecord } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
@@ -21,7 +22,15 @@ export function toPublicError(error: unknown, log: Logger): ErrorRecord {
     return { code: 'VALIDATION_FAILED', message: error.message, hint: null }
   }
   const id = randomUUID()
-  log.error({ errorId: id, err: causeOf(error) }, 'unexpected error')
+  const cause = causeOf(error)
+  log.error({ errorId: id, err: cause }, 'unexpected error')
+  if (isConnectionLoss(cause)) {
+    return {
+      code: 'INTERNAL',
+      message: `The database cannot be reached (${id})`,
+      hint: `Ask again in a moment: it may be restarting. The server's log has the details under ${id}.`,
+    }
+  }
   return {
     code: 'INTERNAL',
     message: `An unexpected error occurred (${id})`,

@@ -4,12 +4,28 @@
  */
 const lostStates = ['57P01', '57P02', '57P03', '25P03']
 const lostCodes = ['ECONNRESET', 'ECONNREFUSED', 'EPIPE']
+/** Prisma's: cannot reach the server, it timed out, it closed the connection. */
+const prismaCodes = ['P1001', 'P1002', 'P1008', 'P1017']
+/** The same as Prisma's driver adapter says it of a raw query, whose own code is always P2010. */
+const adapterKinds = ['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout']
+/** What pg says of a connection that ended, or could not be had in time. */
+const driverMessage = /^Connection terminated|^timeout exceeded when trying to connect$/
 
-/** Whether an error says no more than that a connection to PostgreSQL broke; the next query makes a new one. */
-function isConnectionLoss(error: unknown): boolean {
+/** Whether an error says no more than that PostgreSQL could not be reached or a connection broke: asking again may help. */
+export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (error.message === 'Connection terminated unexpectedly') return true
-  return 'code' in error && [...lostStates, ...lostCodes].includes(String(error.code))
+  if (driverMessage.test(error.message)) return true
+  const code = 'code' in error ? String(error.code) : ''
+  if ([...lostStates, ...lostCodes, ...prismaCodes].includes(code)) return true
+  const { kind, originalCode } = adapterCause(error)
+  return adapterKinds.includes(String(kind)) || lostStates.includes(String(originalCode))
+}
+
+/** Of `meta.driverAdapterError.cause`, as Prisma's errors carry it. */
+function adapterCause(error: Error): { kind?: unknown; originalCode?: unknown } {
+  let inner: unknown = error
+  for (const name of ['meta', 'driverAdapterError', 'cause']) inner = Object(inner)[name]
+  return Object(inner)
 }
 
 /**

@@ -13,8 +13,11 @@ import { until } from './processes.ts'
 export interface OwnPostgres {
   /** A migrated database. */
   createDatabase(): Promise<string>
-  /** SIGKILL of the postmaster, whose backends follow by themselves, and a start on the same port. */
-  killAndRestart(): Promise<void>
+  /**
+   * SIGKILL of the postmaster, whose backends follow by themselves, and a start on the same port.
+   * @param meanwhile done while it is away
+   */
+  killAndRestart(meanwhile?: () => Promise<void>): Promise<void>
 }
 
 export async function startOwnPostgres(): Promise<OwnPostgres> {
@@ -43,10 +46,14 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
       await migrateQueue(url.href)
       return url.href
     },
-    async killAndRestart() {
+    async killAndRestart(meanwhile) {
       process.kill(server.pid, 'SIGKILL')
       await until('PostgreSQL is gone', () => !server.isAlive())
-      await server.restart()
+      try {
+        await meanwhile?.()
+      } finally {
+        await server.restart()
+      }
     },
   }
 }

@@ -12,9 +12,13 @@ export interface Submitter {
   close(): Promise<void>
 }
 
-export function openSubmitter(databaseUrl: string, redisUrl: string | null): Submitter {
+export function openSubmitter(
+  databaseUrl: string,
+  redisUrl: string | null,
+  queuePrefix = new URL(databaseUrl).pathname.slice(1),
+): Submitter {
   const db = connectDatabase(databaseUrl)
-  const queues = openQueues({ redisUrl, databaseUrl, prefix: new URL(databaseUrl).pathname.slice(1) })
+  const queues = openQueues({ redisUrl, databaseUrl, prefix: queuePrefix })
   const config = readConfig({})
   return {
     db,

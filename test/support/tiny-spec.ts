@@ -24,7 +24,7 @@ export const tinySeries = 6
 
 /** The same with so many blocks that whoever learns of one of them finds the run still in the midst of them. */
 export function manyTrialsSpec(): BenchmarkSpecInput {
-  return tinySpec({ blocks: 400 })
+  return tinySpec({ blocks: 300 })
 }
 
 /** A run that would take about half a minute: something to stop. */

@@ -61,10 +61,10 @@ async function stayInTrials(): Promise<void> {
   await stay('in a trial')
 }
 
-/** Whether a message tells of a block with most of its test still to come. */
+/** Whether a message tells of a block with at least half of its test still to come. */
 function isEarlyBlock(message: string): boolean {
   const [, block, blocks] = /: block (\d+) of (\d+)$/.exec(message) ?? []
-  return Number(block) < Number(blocks) / 3
+  return Number(block) < Number(blocks) / 2
 }
 
 function wrapStore(store: RunStore): RunStore {

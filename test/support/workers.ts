@@ -14,8 +14,8 @@ export interface TestWorker {
   /** pids of the children of its executions, in order */
   readonly children: number[]
   log(): string
-  /** Makes the worker wait at the next such moment. */
-  waitAt(moment: Moment): void
+  /** Makes the worker wait at the next such moment; null: nowhere. */
+  waitAt(moment: Moment | null): void
   /** Resolves when it waits there. */
   reached(moment: Moment): Promise<void>
   goOn(): void

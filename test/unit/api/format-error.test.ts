@@ -46,6 +46,36 @@ describe('errors on their way out', () => {
     expect(heard).toEqual([{ errorId: id, err: cause }])
   })
 
+  // As pg and Prisma say it, with and without a raw query, and the name of a table beside it.
+  it.each([
+    new Error('Connection terminated unexpectedly'),
+    Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' }),
+    Object.assign(new Error("Can't reach database server at 127.0.0.1:5432"), { code: 'P1001' }),
+    Object.assign(new Error('Raw query failed. Code: `57P01`'), {
+      code: 'P2010',
+      meta: { driverAdapterError: { cause: { kind: 'postgres', originalCode: '57P01' } } },
+    }),
+    Object.assign(new Error('Raw query failed at 127.0.0.1:5432'), {
+      code: 'P2010',
+      meta: { modelName: 'Run', driverAdapterError: { cause: { kind: 'DatabaseNotReachable', port: 5432 } } },
+    }),
+  ])('say that the database is away, and not where it should be: $message', (cause) => {
+    const { heard, log: listening } = listen()
+    const masked = toPublicError(new GraphQLError(cause.message, { path: ['run'], originalError: cause }), listening)
+    const id = /^The database cannot be reached \((.{36})\)$/.exec(masked.message)?.[1]
+    expect(masked).toMatchObject({ code: 'INTERNAL', hint: expect.stringContaining('Ask again in a moment') })
+    expect(JSON.stringify(masked)).not.toMatch(/5432|ECONN|query|Run/)
+    expect(heard).toEqual([{ errorId: id, err: cause }])
+  })
+
+  it('say nothing of the database where a query itself failed', () => {
+    const cause = Object.assign(new Error('Raw query failed. Code: `22P02`'), {
+      code: 'P2010',
+      meta: { driverAdapterError: { cause: { kind: 'postgres', originalCode: '22P02' } } },
+    })
+    expect(toPublicError(cause, log).message).toMatch(/^An unexpected error occurred/)
+  })
+
   it('are masked whatever was thrown', () => {
     for (const thrown of [new TypeError('x'), 'text', null, undefined, 7]) {
       expect(toPublicError(thrown, log).code).toBe('INTERNAL')
