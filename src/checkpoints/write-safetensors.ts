@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { AppError } from '../errors.ts'
 import { ensureDiskSpace } from './disk-space.ts'
+import { safetensorsHeader } from './safetensors-header.ts'
 import { writeBeside } from './write-beside.ts'
 
 const chunkValues = 4 * 1024 * 1024 // 16 MiB of f32
@@ -29,26 +29,6 @@ function inFileOrder(tensors: readonly TensorToWrite[]): TensorToWrite[] {
   return [...tensors].sort((a, b) => isOdd(a) - isOdd(b))
 }
 
-/** Length prefix and JSON, padded with spaces so that the first tensor begins at a multiple of 64 bytes. */
-function buildHeader(tensors: readonly TensorToWrite[], metadata: Record<string, string>): Buffer {
-  const entries = new Map<string, unknown>([['__metadata__', { format: 'pt', ...metadata }]])
-  let end = 0
-  for (const tensor of tensors) {
-    if (entries.has(tensor.name)) {
-      throw new AppError('INTERNAL', `tensor ${JSON.stringify(tensor.name)} is to be written twice`)
-    }
-    const start = end
-    end += countOf(tensor) * 4
-    entries.set(tensor.name, { dtype: 'F32', shape: tensor.shape, data_offsets: [start, end] })
-  }
-  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
-  const length = Math.ceil((8 + json.length) / alignment) * alignment
-  const header = Buffer.alloc(length, ' ')
-  header.writeBigUInt64LE(BigInt(length - 8))
-  json.copy(header, 8)
-  return header
-}
-
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten
@@ -67,7 +47,8 @@ export async function writeSafetensors(
   onBytes?: (written: number, total: number) => void,
 ): Promise<void> {
   const ordered = inFileOrder(tensors)
-  const header = buildHeader(ordered, metadata)
+  const plans = ordered.map(({ name, shape }) => ({ name, dtype: 'F32', shape }))
+  const header = safetensorsHeader(plans, { format: 'pt', ...metadata })
   const largest = ordered.reduce((most, tensor) => Math.max(most, countOf(tensor)), 0)
   const total = ordered.reduce((sum, tensor) => sum + countOf(tensor) * 4, header.length)
   await ensureDiskSpace(dirname(file), total)

@@ -1,8 +1,9 @@
 /** Element types that we export, under NumPy's names. Half-floats are handed over as their bits. */
-export type NpyDtype = 'float32' | 'float16' | 'uint8' | 'int64'
-export type NpyArray = Float32Array | Uint16Array | Uint8Array | BigInt64Array
+export type NpyDtype = 'float64' | 'float32' | 'float16' | 'uint8' | 'int64'
+export type NpyArray = Float64Array | Float32Array | Uint16Array | Uint8Array | BigInt64Array
 
 const types: Record<NpyDtype, { descr: string; bytes: number }> = {
+  float64: { descr: '<f8', bytes: 8 },
   float32: { descr: '<f4', bytes: 4 },
   float16: { descr: '<f2', bytes: 2 },
   uint8: { descr: '|u1', bytes: 1 },

@@ -1,3 +1,4 @@
+import { quoteCell } from './csv.ts'
 import { visibleWidth } from './style.ts'
 
 export interface Column {
@@ -106,9 +107,8 @@ export function tableToMarkdown(table: Table): string {
   return [line(titles), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')
 }
 
-/** A table as CSV (RFC 4180): lines end in CRLF, cells with commas, quotes or line breaks are quoted. */
+/** A table as CSV (RFC 4180): lines end in CRLF, cells that need it are quoted. */
 export function tableToCsv(table: Table): string {
-  const quote = (cell: string) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)
   const rows = [table.columns.map((column) => column.title), ...table.rows.filter((row) => row !== null)]
-  return rows.map((row) => `${row.map(quote).join(',')}\r\n`).join('')
+  return rows.map((row) => `${row.map(quoteCell).join(',')}\r\n`).join('')
 }
