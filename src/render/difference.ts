@@ -61,7 +61,7 @@ export function drawDifference(picture: DifferencePicture): string {
   const [rowAxis, columnAxis] = gridAxes({ name: 'weights', projection }, shape, cell, pooling?.factor ?? 1)
   const largest = largestDifference(one.values, other.values)
 
-  const place = Math.max(shape.columns * cell, 200)
+  const place = Math.max(shape.columns * cell, 240)
   const left = margin + rowAxisWidth(rowAxis)
   const width = left + 3 * (place + gap) - gap + margin
   const labels = [
@@ -69,16 +69,8 @@ export function drawDifference(picture: DifferencePicture): string {
     ['candidate', candidate.label],
     ['candidate - baseline', largest === 0 ? 'every value is equal' : `largest difference ${formatNumber(largest)}`],
   ]
+  const half = Math.floor((width - 2 * margin) / 2)
   const matrixHeight = labelHeight + shape.rows * cell + columnAxisHeight(columnAxis, cell)
-  const second = drawColourBar({
-    shading: differenceShading,
-    theme,
-    x: margin,
-    y: 0,
-    width: width - 2 * margin,
-    masked: null,
-  })
-
   return framePicture({
     subject,
     theme,
@@ -86,7 +78,8 @@ export function drawDifference(picture: DifferencePicture): string {
     sharing: describeHeadSharing(subject, picture.kvHead),
     notes: [...(picture.notes ?? []), ...poolingNote(pooling)],
     width,
-    height: matrixHeight + 14 + second.height,
+    height: matrixHeight,
+    barWidth: half - 24,
     shading,
     masked: null,
     draw(top) {
@@ -107,9 +100,9 @@ export function drawDifference(picture: DifferencePicture): string {
       const bar = drawColourBar({
         shading: differenceShading,
         theme,
-        x: margin,
+        x: margin + half,
         y: top + matrixHeight + 14,
-        width: width - 2 * margin,
+        width: half,
         masked: null,
       })
       return [...parts, bar.svg].filter((part) => part !== '').join('\n')

@@ -6,7 +6,7 @@ import { framePicture, margin } from './picture-frame.ts'
 import { describeSharing, type PictureSubject } from './picture-subject.ts'
 import { linearShading } from './shading.ts'
 import { short, textAt } from './svg.ts'
-import type { Theme } from './theme.ts'
+import { grounds, type Theme } from './theme.ts'
 
 export interface DistanceMatrixPicture {
   subject: PictureSubject
@@ -42,7 +42,7 @@ export function drawDistanceMatrix(picture: DistanceMatrixPicture): string {
   const cell = Math.max(6, Math.min(44, Math.floor(700 / Math.max(1, count))))
   const numbered = 11 <= cell
   const labelRoom = numbered ? 26 : 8
-  const [left, above] = [margin + bracketHeight + labelRoom + 14, bracketHeight + labelRoom]
+  const [unshifted, above] = [margin + bracketHeight + labelRoom + 14, bracketHeight + labelRoom]
 
   return framePicture({
     subject,
@@ -50,11 +50,12 @@ export function drawDistanceMatrix(picture: DistanceMatrixPicture): string {
     title: `${measure} between heads, ${subject.model}, layer ${picture.layer}`,
     sharing: describeSharing(subject),
     notes: picture.notes ?? [],
-    width: left + count * cell + margin,
+    width: unshifted + count * cell + margin,
     height: above + count * cell + 6,
     shading,
     masked: null,
-    draw(top) {
+    draw(top, indent) {
+      const left = unshifted + indent
       const y = top + above
       const every = cell >= 18 ? 1 : 2
       const matrix = { rows: count, columns: count, values: flat }
@@ -93,12 +94,19 @@ export function drawDistanceMatrix(picture: DistanceMatrixPicture): string {
         parts.push(
           drawBracket({ ...bracket, x: left + offset + inset, y: top }),
           // The same bracket for the rows: a quarter turn to the left, so that it reads from below.
-          `<g transform="translate(${margin} ${short(y + offset + span - inset)}) rotate(-90)">\n${drawBracket({ ...bracket, x: 0, y: 0 })}\n</g>`,
-          `<rect x="${short(left + offset)}" y="${short(y + offset)}" width="${short(span)}" height="${short(span)}" fill="none" stroke="${colour}" stroke-width="2"/>`,
+          `<g transform="translate(${margin + indent} ${short(y + offset + span - inset)}) rotate(-90)">\n${drawBracket({ ...bracket, x: 0, y: 0 })}\n</g>`,
+          frameGroup(left + offset, y + offset, span, cell, colour, grounds[theme].surface),
         )
         start += group.heads.length
       }
       return parts.join('\n')
     },
   })
+}
+
+/** A frame in the kind's colour on a seam of the ground's, so that it is seen on cells of its own hue. */
+function frameGroup(x: number, y: number, side: number, cell: number, colour: string, ground: string): string {
+  const rect = (stroke: string, width: number) =>
+    `<rect x="${short(x)}" y="${short(y)}" width="${short(side)}" height="${short(side)}" fill="none" stroke="${stroke}" stroke-width="${short(width)}"/>`
+  return `${rect(ground, Math.min(6, cell / 3))}\n${rect(colour, Math.min(2, cell / 8))}`
 }

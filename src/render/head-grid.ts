@@ -2,7 +2,7 @@ import { columnAxisHeight, drawColumnAxis, drawRowAxis, rowAxisWidth } from './a
 import { bracketHeight, drawBracket, drawSpine, pickFitting } from './brackets.ts'
 import { drawCells, mostCellsAsShapes } from './cells.ts'
 import { fitMatrices, gridAxes, gridShadings, isLater, ownEnd } from './grid-cells.ts'
-import { gridColumns, groupHeads, type HeadGroup, type HeadMatrix } from './head-groups.ts'
+import { drawsOnce, gridColumns, groupHeads, type HeadGroup, type HeadMatrix } from './head-groups.ts'
 import type { Quantity } from './heat-map.ts'
 import { largestDifference } from './matrix.ts'
 import { framePicture, margin, poolingNote } from './picture-frame.ts'
@@ -40,19 +40,7 @@ const spineWidth = 22
  * @returns an SVG document
  */
 export function drawHeadGrid(picture: HeadGridPicture): string {
-  return showsShared(picture) ? drawSharedMatrices(picture) : drawEachHead(picture)
-}
-
-/** Only what is the same to the last bit is drawn once. */
-function showsShared({ heads, quantity, view = 'shared' }: HeadGridPicture): boolean {
-  if (view !== 'shared' || quantity.name !== 'weights' || !['K', 'V'].includes(quantity.projection)) return false
-  return groupHeads(heads).every((group) => group.kvHead !== null && differenceWithin(group) === 0)
-}
-
-/** The largest difference between a group's first matrix and its others. */
-function differenceWithin({ heads }: HeadGroup<HeadMatrix>): number {
-  const first = heads[0]?.values ?? []
-  return Math.max(0, ...heads.map(({ values }) => largestDifference(first, values)))
+  return drawsOnce(picture) ? drawSharedMatrices(picture) : drawEachHead(picture)
 }
 
 function drawEachHead(picture: HeadGridPicture): string {
@@ -75,7 +63,7 @@ function drawEachHead(picture: HeadGridPicture): string {
 
   const place = Math.max(widest, 64)
   const spans = groups.some(({ heads: readers }) => readers.length > columns)
-  const left = margin + (spans ? spineWidth : 0) + rowAxisWidth(rowAxis)
+  const unshifted = margin + (spans ? spineWidth : 0) + rowAxisWidth(rowAxis)
   const rows = Math.ceil(heads.length / columns)
   const head = bracketHeight + labelHeight + (details === null ? 0 : 15)
   const rowHeight = head + highest + gap
@@ -87,11 +75,12 @@ function drawEachHead(picture: HeadGridPicture): string {
     title: titleOf(picture),
     sharing: describeSharing(subject),
     notes: [...(picture.notes ?? []), ...poolingNote(pooling)],
-    width: left + Math.min(columns, heads.length) * (place + gap) - gap + margin,
+    width: unshifted + Math.min(columns, heads.length) * (place + gap) - gap + margin,
     height: rows * rowHeight - gap + columnAxisHeight(columnAxis, cell),
     shading: shadings.bar,
     masked: attention ? 'masked: later tokens' : null,
-    draw(top) {
+    draw(top, indent) {
+      const left = unshifted + indent
       const parts: string[] = []
       const asShapes = matrices.reduce((sum, each) => sum + each.rows * each.columns, 0) <= mostCellsAsShapes
       for (const [index, matrix] of matrices.entries()) {

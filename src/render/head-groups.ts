@@ -1,4 +1,4 @@
-import type { Matrix } from './matrix.ts'
+import { largestDifference, type Matrix } from './matrix.ts'
 
 /** A matrix of one query head, with the K/V head that it reads (null where keys and values are no head's own: MLA). */
 export interface HeadMatrix extends Matrix {
@@ -23,6 +23,26 @@ export function groupHeads<Head extends { head: number; kvHead: number | null }>
     else groups.push({ kvHead: head.kvHead, heads: [head] })
   }
   return groups
+}
+
+/** The largest difference between a group's first matrix and its others. */
+export function differenceWithin({ heads }: HeadGroup<HeadMatrix>): number {
+  const first = heads[0]?.values ?? []
+  return Math.max(0, ...heads.map(({ values }) => largestDifference(first, values)))
+}
+
+/**
+ * Whether a picture draws what several heads read once: K or V matrices that are the same to the last bit, unless each
+ * head's own view is asked for. Attention, W_Q and W_O belong to each head.
+ */
+export function drawsOnce(picture: {
+  heads: readonly HeadMatrix[]
+  quantity: { name: 'attention' } | { name: 'weights'; projection: string }
+  view?: 'shared' | 'heads'
+}): boolean {
+  const { heads, quantity, view = 'shared' } = picture
+  if (view !== 'shared' || quantity.name !== 'weights' || !['K', 'V'].includes(quantity.projection)) return false
+  return groupHeads(heads).every((group) => group.kvHead !== null && differenceWithin(group) === 0)
 }
 
 /**

@@ -86,21 +86,21 @@ export function drawHeatMap(picture: HeatMapPicture): string {
     height: height + columnAxisHeight(columnAxis, cell),
     shading,
     masked: attention ? 'masked: later tokens' : null,
-    draw: (top) =>
+    draw: (top, indent) =>
       [
         drawCells({
           matrix,
           shading,
           theme,
-          x: left,
+          x: left + indent,
           y: top,
           cell,
           asShapes: matrix.rows * matrix.columns <= mostCellsAsShapes,
           masked: causal,
           numbers: attention && cell >= 40 ? (value) => value.toFixed(2) : null,
         }),
-        drawRowAxis(rowAxis, theme, left, top, cell),
-        drawColumnAxis(columnAxis, theme, left, top + height, cell),
+        drawRowAxis(rowAxis, theme, left + indent, top, cell),
+        drawColumnAxis(columnAxis, theme, left + indent, top + height, cell),
       ].join('\n'),
   })
 }

@@ -23,8 +23,13 @@ export interface PictureFrame {
   masked: string | null
   /** lines under the colour bar */
   barNotes?: readonly string[]
-  /** @param top where the matrices' part begins */
-  draw(top: number): string
+  /** room of the colour bar with its notes; the picture's by default */
+  barWidth?: number
+  /**
+   * @param top where the matrices' part begins
+   * @param indent how far it is moved to the right to stand in the middle of a picture that is wider than `width`
+   */
+  draw(top: number, indent: number): string
 }
 
 /** What a picture says of cells that stand for more than one value. */
@@ -47,7 +52,7 @@ export function framePicture(frame: PictureFrame): string {
     theme,
     x: margin,
     y: barTop,
-    width: inner,
+    width: frame.barWidth ?? inner,
     masked: frame.masked,
     notes: frame.barNotes ?? [],
   })
@@ -57,6 +62,6 @@ export function framePicture(frame: PictureFrame): string {
     theme,
     title,
     description: [sharing, ...(subject.synthetic ? ['Synthetic weights'] : []), ...notes].join('. '),
-    parts: [heading.svg, frame.draw(top), bar.svg],
+    parts: [heading.svg, frame.draw(top, Math.floor((width - frame.width) / 2)), bar.svg],
   })
 }

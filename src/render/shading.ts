@@ -45,10 +45,8 @@ export function ownAttentionShading(kind: AttentionKind, theme: Theme): Shading 
 export function weightsShading(theme: Theme, scale: WeightsScale, caption: string): Shading {
   const { end, largest } = scale
   const ticks = end === 0 ? [0] : [-end, -end / 2, 0, end / 2, end]
-  const beyond =
-    largest > end
-      ? [`99.5 % of the values lie within ±${formatNumber(end)}; the largest is ±${formatNumber(largest)}.`]
-      : []
+  const [within, most] = [formatNumber(end), formatNumber(largest)]
+  const beyond = within === most ? [] : [`99.5 % of the values lie within ±${within}; the largest is ±${most}.`]
   return {
     ramp: weightsRamp(theme),
     step: (value) => finite(value, (w) => divergingStep(w, end)),
@@ -75,7 +73,7 @@ export function linearShading(kind: AttentionKind, theme: Theme, end: number, ca
 export function formatNumber(value: number): string {
   const size = Math.abs(value)
   if (size === 0) return '0'
-  if (size >= 0.001 && size < 100_000) return String(Number(value.toPrecision(3)))
+  if (size >= 0.0001 && size < 100_000) return String(Number(value.toPrecision(3)))
   return value.toExponential(1).replace('e+', 'e').replace('-', '−')
 }
 

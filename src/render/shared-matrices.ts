@@ -64,14 +64,14 @@ export function drawSharedMatrices(picture: {
     height: rows * rowHeight - gap + columnAxisHeight(columnAxis, cell),
     shading: shadings.bar,
     masked: null,
-    draw(top) {
+    draw(top, indent) {
       const parts: string[] = []
       const asShapes = matrices.reduce((sum, each) => sum + each.rows * each.columns, 0) <= mostCellsAsShapes
       for (const [index, matrix] of matrices.entries()) {
         const group = groups[index]
         if (group === undefined) continue
         const column = index % columns
-        const centre = left + column * (place + gap) + place / 2
+        const centre = left + indent + column * (place + gap) + place / 2
         const y = top + Math.floor(index / columns) * rowHeight
         const x = Math.round(centre - (matrix.columns * cell) / 2)
         const bottom = y + labelHeight + readers + highest

@@ -21,10 +21,11 @@ export interface PyramidTile extends TilePlace {
 
 export interface TilePyramid {
   /**
-   * Takes the next rows of the map, [any number of rows, size] float32, in order. What lies above the diagonal is not read.
+   * Takes the next rows of the map, [any number of rows, keys] float32, in order. What lies above the diagonal is not read.
+   * @param keys length of these rows, at least up to the last one's diagonal; the map's size unless said
    * @throws RangeError where the rows are not whole or more than the map has
    */
-  push(rows: Float32Array): void
+  push(rows: Float32Array, keys?: number): void
   /**
    * Ends the map once all its rows came.
    * @returns the overview, [side, side] bytes of 255 sqrt(greatest p)
@@ -88,14 +89,16 @@ export function createTilePyramid(size: number, dtype: StoredDtype, emit: (tile:
   }
 
   return {
-    push(rows) {
+    push(rows, keys = size) {
       const first = levels[0]?.next ?? 0
-      const count = rows.length / size
-      if (!Number.isInteger(count) || first + count > size) {
-        throw new RangeError(`A map of ${size} rows got ${rows.length} values after its first ${first} rows.`)
+      const count = rows.length / keys
+      if (!Number.isInteger(count) || first + count > Math.min(size, keys)) {
+        throw new RangeError(
+          `A map of ${size} rows got ${rows.length} values, ${keys} a row, after its first ${first}.`,
+        )
       }
       for (let row = 0; row < count; row++) {
-        const values = rows.subarray(row * size, (row + 1) * size)
+        const values = rows.subarray(row * keys, (row + 1) * keys)
         pushRow(0, values, values)
       }
     },
