@@ -8,7 +8,12 @@ import { openCheckpoint } from '../../src/checkpoints/open.ts'
 import type { Attend } from '../../src/models/attention.ts'
 import { convertKvHeads } from '../../src/models/convert.ts'
 import type { PoolMethod } from '../../src/models/head-pooling.ts'
-import { withoutCausalMask, withoutScale, withReversedQueries } from '../support/attention-mutations.ts'
+import {
+  withoutCausalMask,
+  withoutScale,
+  withPartsSideBySide,
+  withReversedQueries,
+} from '../support/attention-mutations.ts'
 import { type Computed, compute, errorShares, readExpected } from '../support/golden.ts'
 
 const folder = resolve(import.meta.dirname, 'gpt_bigcode')
@@ -73,6 +78,13 @@ describe.each(cases)(
       const { logits, attention } = await errors({ attend })
       expect(Math.min(logits, attention)).toBeGreaterThan(wrong)
     })
+
+    if (kvHeads > 1) {
+      it('fails when the fused rows are read as GPT-2 has them', async () => {
+        const { logits, attention } = await errors({ attend: withPartsSideBySide })
+        expect(Math.min(logits, attention)).toBeGreaterThan(wrong)
+      })
+    }
 
     if (model === 'mha' && kvHeads === 1) {
       it('fails when the one K/V head is the first and not the mean', async () => {

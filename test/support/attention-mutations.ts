@@ -2,7 +2,7 @@ import { alibiSlopes } from '../../src/models/alibi.ts'
 import { type Attend, attend } from '../../src/models/attention.ts'
 import { rotaryTable, rotate } from '../../src/models/rope.ts'
 import type { GraphBuilder, Value } from '../../src/onnx/graph.ts'
-import { gather, multiply, negate } from '../../src/onnx/ops.ts'
+import { concat, gather, multiply, negate } from '../../src/onnx/ops.ts'
 
 /** Attention blocks that are wrong in one way each. A golden that one of them passes proves nothing about it. */
 
@@ -22,6 +22,24 @@ export const withInterleavedGroups: Attend = (g, spec, inputs, step) => {
   const back = neighbours.map((_, head) => neighbours.indexOf(head))
   const { context, probabilities } = attend(g, spec, { ...inputs, query: ordered(g, inputs.query, neighbours) }, step)
   return { context: ordered(g, context, back), probabilities: ordered(g, probabilities, back) }
+}
+
+/**
+ * A fused projection's heads, which lie group by group [queries, key, value], are read as all queries, all keys, all
+ * values, as GPT-2's lie. With one K/V head both are the same.
+ */
+export const withPartsSideBySide: Attend = (g, spec, inputs, step) => {
+  const { heads, kvHeads } = spec
+  const inGroup = heads / kvHeads
+  const all = concat(g.at('fused'), [inputs.query, inputs.key, inputs.value], 1)
+  const fused = Array.from({ length: kvHeads }, (_, group) => [
+    ...Array.from({ length: inGroup }, (_, query) => group * inGroup + query),
+    heads + group,
+    heads + kvHeads + group,
+  ]).flat()
+  const read = (from: number, count: number) => ordered(g, all, fused.slice(from, from + count))
+  const [query, key, value] = [read(0, heads), read(heads, kvHeads), read(heads + kvHeads, kvHeads)]
+  return attend(g, spec, { ...inputs, query, key, value }, step)
 }
 
 /** A head's query meets another head's key, and the outcome goes where that head's belongs. */
