@@ -1,10 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Config } from '../../../src/config.ts'
+import type { RunRow } from '../../../src/db/rows.ts'
 import { requireRun } from '../../../src/db/runs.ts'
 import { cancel, retry } from '../../../src/jobs/control.ts'
 import { isAlive, until } from '../../support/processes.ts'
+import { describeOnQueues } from '../../support/queue-backends.ts'
 import { expectFinishedOnce, orderedEvents, runEnded } from '../../support/run-checks.ts'
 import { openSubmitter, type Submitter } from '../../support/submitting.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
@@ -14,35 +17,31 @@ import { startTestWorker, type TestWorker } from '../../support/workers.ts'
 /** Processes start slowly on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 })
 
-const databaseUrl = await createTestDatabase()
 const dataDir = mkdtempSync(join(tmpdir(), 'kvscope-endings-'))
-let submitter: Submitter
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
-beforeAll(() => {
-  submitter = openSubmitter(databaseUrl, null)
-})
-afterAll(async () => {
-  await submitter.close()
-  rmSync(dataDir, { recursive: true, force: true })
-})
-
-/** Waits until a run has a child at work, and returns the child's pid. */
-async function measuring(worker: TestWorker, runId: string): Promise<number> {
-  const before = worker.children.length
-  await until('the child measures', async () => {
-    return worker.children.length >= before && (await requireRun(submitter.db, runId)).fraction >= 0.3
-  })
-  const child = worker.children.at(-1)
-  if (child === undefined) throw new Error('the worker told of no child')
-  return child
-}
-
-describe('the end of an execution', () => {
+describeOnQueues('the end of an execution', ({ redisUrl }) => {
+  let databaseUrl: string
+  let submitter: Submitter
+  /** of all cases but those whose child has bounds of its own */
   let worker: TestWorker
+  const startWorker = (childArguments: string[] = [], config: Partial<Config> = {}) =>
+    startTestWorker({ databaseUrl, childArguments, config: { redisUrl, dataDir, ...config } })
   beforeAll(async () => {
-    worker = await startTestWorker({ databaseUrl, config: { dataDir } })
+    databaseUrl = await createTestDatabase()
+    submitter = openSubmitter(databaseUrl, redisUrl)
+    worker = await startWorker()
   })
-  afterAll(() => worker.kill())
+  afterAll(() => submitter.close())
+
+  /** A run in the midst of its trials, and the pid of its child. */
+  async function startLongRun(): Promise<{ runId: string; child: number }> {
+    worker.waitAt('in a trial')
+    const runId = await submitter.submit(longSpec())
+    await worker.reached('in a trial')
+    worker.goOn()
+    return { runId, child: worker.children.at(-1) ?? 0 }
+  }
 
   it('is WORKER_CRASHED with the signal when the child is killed, and a retry of the same run succeeds', async () => {
     worker.waitAt('loading')
@@ -73,12 +72,15 @@ describe('the end of an execution', () => {
     const runId = await submitter.submit(
       tinySpec({ subjects: [{ source: { synthetic: { ...tinySource.synthetic, overrides } } }] }),
     )
-    expect(await runEnded(submitter.db, runId)).toMatchObject({ status: 'FAILED', errorCode: 'OUT_OF_MEMORY' })
+    expect(await runEnded(submitter.db, runId)).toMatchObject({
+      status: 'FAILED',
+      errorCode: 'OUT_OF_MEMORY',
+      errorMessage: expect.stringMatching(/the run needs about .* GB of weights .* are left by the/),
+    })
   })
 
   it('comes within a second of a cancel, in the middle of a trial', async () => {
-    const runId = await submitter.submit(longSpec())
-    const child = await measuring(worker, runId)
+    const { runId, child } = await startLongRun()
     await cancel(submitter.db, runId)
     await until('the child is gone', () => !isAlive(child), 1000)
     const events = await orderedEvents(submitter.db, runId)
@@ -98,8 +100,7 @@ describe('the end of an execution', () => {
   })
 
   it.skipIf(process.platform !== 'linux')('gives the child an environment without secrets', async () => {
-    const runId = await submitter.submit(longSpec())
-    const child = await measuring(worker, runId)
+    const { runId, child } = await startLongRun()
     const names = readFileSync(`/proc/${child}/environ`, 'utf8')
       .split('\0')
       .map((pair) => pair.split('=')[0])
@@ -109,111 +110,40 @@ describe('the end of an execution', () => {
     const others = names.filter((name) => !known.includes(name ?? ''))
     expect(others.filter((name) => /URL|TOKEN|SECRET|PASSWORD|KVSCOPE/.test(name ?? ''))).toEqual([])
   })
-})
 
-describe('a child of bounded means', () => {
-  const ended = async (worker: Promise<TestWorker>, prepare: (worker: TestWorker) => Promise<void>) => {
-    const running = await worker
-    const runId = await submitter.submit(tinySpec())
-    await prepare(running)
-    const run = await runEnded(submitter.db, runId)
-    await running.kill()
-    return run
-  }
+  describe('whose child has little', () => {
+    beforeAll(() => worker.terminate())
 
-  it('ends with OUT_OF_MEMORY and the last words of V8 when its heap is full', async () => {
-    const worker = startTestWorker({ databaseUrl, config: { dataDir }, childArguments: ['--max-old-space-size=8'] })
-    expect(await ended(worker, async () => undefined)).toMatchObject({
-      status: 'FAILED',
-      errorCode: 'OUT_OF_MEMORY',
-      errorLog: expect.stringContaining('heap out of memory'),
-    })
-  })
-
-  it('ends with TIMED_OUT when it hangs', async () => {
-    const worker = startTestWorker({ databaseUrl, config: { dataDir, runTimeoutMs: 3000 } })
-    const hang = async ({ children }: TestWorker) => {
-      await until('a child runs', () => children.length > 0)
-      process.kill(children.at(-1) ?? 0, 'SIGSTOP')
+    async function endOf(
+      starting: Promise<TestWorker>,
+      prepare?: (worker: TestWorker) => Promise<void>,
+    ): Promise<RunRow> {
+      const bounded = await starting
+      const runId = await submitter.submit(tinySpec())
+      await prepare?.(bounded)
+      const run = await runEnded(submitter.db, runId)
+      await bounded.kill()
+      return run
     }
-    expect(await ended(worker, hang)).toMatchObject({
-      status: 'FAILED',
-      errorCode: 'TIMED_OUT',
-      errorMessage: expect.stringContaining('3 s'),
+
+    it('memory, is OUT_OF_MEMORY with the last words of V8', async () => {
+      expect(await endOf(startWorker(['--max-old-space-size=8']))).toMatchObject({
+        status: 'FAILED',
+        errorCode: 'OUT_OF_MEMORY',
+        errorLog: expect.stringContaining('heap out of memory'),
+      })
     })
-  })
-})
 
-describe('a worker that is asked to stop', () => {
-  let worker: TestWorker
-  beforeEach(async () => {
-    worker = await startTestWorker({ databaseUrl, config: { dataDir } })
-  })
-
-  it('hands back what runs within 10 s, and another worker finishes it', async () => {
-    const runId = await submitter.submit(longSpec())
-    const child = await measuring(worker, runId)
-    const started = performance.now()
-    expect(await worker.terminate()).toBe(0)
-    expect(performance.now() - started).toBeLessThan(10_000)
-    expect(isAlive(child)).toBe(false)
-    expect(await requireRun(submitter.db, runId)).toMatchObject({ status: 'QUEUED', attempt: 1, workerId: null })
-    expect(await submitter.db.worker.count({ where: { pid: worker.process.pid ?? 0 } })).toBe(0)
-
-    const successor = await startTestWorker({ databaseUrl, config: { dataDir } })
-    await until('it is taken up', async () => (await requireRun(submitter.db, runId)).status === 'RUNNING')
-    expect((await requireRun(submitter.db, runId)).attempt).toBe(2)
-    await cancel(submitter.db, runId)
-    await successor.terminate()
-    await orderedEvents(submitter.db, runId)
-  })
-
-  it('lets a short run finish', async () => {
-    worker.waitAt('loading')
-    const runId = await submitter.submit(tinySpec())
-    await worker.reached('loading')
-    const stopped = worker.terminate()
-    worker.goOn()
-    expect(await stopped).toBe(0)
-    expect((await expectFinishedOnce(submitter.db, runId, tinySeries)).attempt).toBe(1)
-  })
-
-  it('ends at once at a second signal, and its child with it', async () => {
-    const runId = await submitter.submit(longSpec())
-    const child = await measuring(worker, runId)
-    worker.process.kill('SIGTERM')
-    await until('it heard', () => worker.log().includes('worker stopping'))
-    expect(await worker.terminate()).toBe(1)
-    await until('the child is gone', () => !isAlive(child), 5000)
-    await cancel(submitter.db, runId)
-  })
-})
-
-describe('two workers of one machine', () => {
-  const overlaps = (runs: { startedAt: Date | null; finishedAt: Date | null }[]) => {
-    const spans = runs.map((run) => [Number(run.startedAt), Number(run.finishedAt)] as const)
-    const sorted = spans.sort(([a], [b]) => a - b)
-    return sorted.filter(([start], index) => index > 0 && start < (sorted[index - 1]?.[1] ?? 0)).length
-  }
-  const runThree = async (machineIds: string[]) => {
-    const workers = await Promise.all(
-      machineIds.map((machineId) => startTestWorker({ databaseUrl, machineId, config: { dataDir } })),
-    )
-    const subjects = [{ source: tinySource, threads: 1 }]
-    const runIds = await Promise.all([1, 2, 3].map((seed) => submitter.submit(tinySpec({ subjects, seed }))))
-    const runs = []
-    for (const runId of runIds) runs.push(await expectFinishedOnce(submitter.db, runId, tinySeries / 2))
-    await Promise.all(workers.map((worker) => worker.terminate()))
-    return runs
-  }
-
-  it('never execute at the same time, and both take their turn', async () => {
-    const runs = await runThree(['one machine', 'one machine'])
-    expect(overlaps(runs)).toBe(0)
-    expect(new Set(runs.map((run) => run.workerId)).size).toBe(2)
-  })
-
-  it('would execute at the same time on two machines', async () => {
-    expect(overlaps(await runThree(['one machine', 'another machine']))).toBeGreaterThan(0)
+    it('time and hangs, is TIMED_OUT', async () => {
+      const hang = async ({ children }: TestWorker) => {
+        await until('a child runs', () => children.length > 0)
+        process.kill(children.at(-1) ?? 0, 'SIGSTOP')
+      }
+      expect(await endOf(startWorker([], { runTimeoutMs: 3000 }), hang)).toMatchObject({
+        status: 'FAILED',
+        errorCode: 'TIMED_OUT',
+        errorMessage: expect.stringContaining('3 s'),
+      })
+    })
   })
 })
