@@ -30,8 +30,8 @@ export const requestLimits = {
   aliases: 30,
   cost: 20_000,
   pageSize: 100,
-  /** numbers and tokens in lists of one answer: 32 maps of 128 tokens */
-  values: 524_288,
+  /** numbers and tokens in lists of one answer: 16 maps of 128 tokens, a quarter of a second of this process */
+  values: 262_144,
   subscriptionsPerSocket: 100,
 } as const
 
@@ -47,6 +47,11 @@ const usualLengths: Record<string, number> = {
   'BenchmarkComparison.candidates': 10,
   'DiversityComparison.rows': 50,
   'DiversityComparison.candidates': 10,
+  'WeightSlicesRun.slices': 20,
+  'WeightSliceConnection.nodes': 1,
+  'WeightSliceConnection.edges': 1,
+  'WeightSlicesComparison.rows': 100,
+  'WeightSlicesComparison.candidates': 10,
   'AttentionMapsRun.prompts': 12,
   'AttentionMapsRun.maps': 16,
   'PromptTokens.tokens': 16,
@@ -66,6 +71,9 @@ const ownCosts: Record<string, number> = {
   'BenchmarkRun.comparison': 100,
   'Summary.interval': 20,
   'RunConnection.totalCount': 20,
+  'WeightSliceConnection.totalCount': 20,
+  'WeightSlicesRun.sharing': 20,
+  'WeightSlice.values': 50,
   'AttentionMapsRun.maps': 20,
   'AttentionMapsRun.diversity': 20,
   'AttentionMap.values': 50,

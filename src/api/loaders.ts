@@ -23,7 +23,16 @@ import { findSeries } from '../db/results.ts'
 import type { RunEventRow, RunLabelRow, RunRow, StoredSeries, SubjectRow } from '../db/rows.ts'
 import { queuePositions } from '../db/run-pages.ts'
 import { findLabels, findRuns, findRunsOfWorkers, findSubjects } from '../db/run-parts.ts'
-import type { AttentionPromptRow, HeadDiversityRow } from '../heads/rows.ts'
+import {
+  countSlices,
+  findHeadSharing,
+  pageSlices,
+  type SliceFilter,
+  type SlicePage,
+  type SliceRequest,
+} from '../db/weight-slices.ts'
+import { findWeightValues, type MatrixKey, matrixKey } from '../db/weight-values.ts'
+import type { AttentionPromptRow, HeadDiversityRow, HeadSharingRow, Projection } from '../heads/rows.ts'
 
 export interface Loaders {
   runs: DataLoader<string, RunRow | null>
@@ -45,13 +54,18 @@ export interface Loaders {
   smallMaps: DataLoader<MapKey, Float32Array | null, string>
   mapRows: DataLoader<RowKey, Float32Array | null, string>
   tiles: DataLoader<TileKey, StoredTile | null, string>
-  /** Each combination of `after` and `first` is a statement of its own; a request rarely has two. */
+  /** values of a stored matrix; null: it is no longer there */
+  weightValues: DataLoader<MatrixKey, Float32Array | null, string>
+  // Each combination of arguments is a statement of its own; a request rarely has two.
+  slices(request: SliceRequest): DataLoader<string, SlicePage | null>
+  sliceCounts(filter: SliceFilter): DataLoader<string, number>
+  /** null: the run has not read it */
+  headSharing(layer: number, projection: Projection): DataLoader<string, HeadSharingRow | null>
   events(after: number, first: number): DataLoader<string, RunEventRow[]>
 }
 
 /** Loaders of one request: what many fields ask for one by one is asked of the database once. */
 export function createLoaders(db: Database): Loaders {
-  const events = new Map<string, DataLoader<string, RunEventRow[]>>()
   return {
     runs: batched((ids) => findRuns(db, ids), null),
     labels: batched((ids) => findLabels(db, ids), []),
@@ -69,14 +83,16 @@ export function createLoaders(db: Database): Loaders {
       (key) => `${mapOf(key)} ${key.query}`,
     ),
     tiles: keyed((keys) => findTilesByKey(db, keys), tileOf),
-    events(after, first) {
-      const key = `${after} ${first}`
-      const known = events.get(key)
-      if (known) return known
-      const loader = batched((ids) => readEventsOfRuns(db, ids, after, first), [])
-      events.set(key, loader)
-      return loader
-    },
+    weightValues: keyed(async (keys) => {
+      const found = await findWeightValues(db, keys)
+      return keys.map((key) => found.get(matrixKey(key)) ?? null)
+    }, matrixKey),
+    slices: perArguments((request) => batched((ids) => pageSlices(db, ids, request), null)),
+    sliceCounts: perArguments((filter) => batched((ids) => countSlices(db, ids, filter), 0)),
+    headSharing: perArguments((layer, projection) =>
+      batched((ids) => findHeadSharing(db, ids, layer, projection), null),
+    ),
+    events: perArguments((after, first) => batched((ids) => readEventsOfRuns(db, ids, after, first), [])),
   }
 }
 
@@ -88,6 +104,17 @@ function batched<Value, Absent>(
     const found = await load(ids)
     return ids.map((id) => found.get(id) ?? absent)
   })
+}
+
+/** A loader for each combination of arguments, made when it is first asked for. */
+function perArguments<Arguments extends unknown[], Loader>(make: (...given: Arguments) => Loader) {
+  const known = new Map<string, Loader>()
+  return (...given: Arguments): Loader => {
+    const key = JSON.stringify(given)
+    const loader = known.get(key) ?? make(...given)
+    known.set(key, loader)
+    return loader
+  }
 }
 
 /** The same for what a key of several parts finds; `name` tells keys apart. */

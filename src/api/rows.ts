@@ -2,7 +2,9 @@ import type { StoredHead } from '../db/attention-maps.ts'
 import type { RunRow, StoredSeries } from '../db/rows.ts'
 import type { RunFilter } from '../db/run-filter.ts'
 import type { RunPage } from '../db/run-pages.ts'
+import type { SliceFilter, SlicePage } from '../db/weight-slices.ts'
 import type { DiversityDifference } from '../heads/compare-diversity.ts'
+import type { Projection } from '../heads/rows.ts'
 import type { ComparableSeries } from '../stats/comparable-series.ts'
 import type { ComparisonRow } from '../stats/compare-series.ts'
 
@@ -16,12 +18,19 @@ export type { ModelFacts } from '../architecture/model-facts.ts'
 export type { DescribedPreset } from '../architecture/preset-facts.ts'
 export type { StoredHead } from '../db/attention-maps.ts'
 export type { RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
-export type { AttentionPromptRow } from '../heads/rows.ts'
+export type { StoredSlice } from '../db/weight-slices.ts'
+export type { AttentionPromptRow, HeadSharingRow } from '../heads/rows.ts'
 export type { StoredDiversity } from './presenters/diversity.ts'
 
 /** A page and the filter behind it, so that totalCount is counted only when asked for. */
 export interface RunPageParent extends RunPage {
   filter: RunFilter
+}
+
+/** The same of a run's slices. */
+export interface SlicePageParent extends SlicePage {
+  runId: string
+  filter: SliceFilter
 }
 
 /** Summaries are computed field by field: an interval takes 2,000 resamples. */
@@ -52,6 +61,18 @@ export interface ComparedDiversity extends DiversityDifference {
   candidateId: string
 }
 
+/** A slice of a candidate and of the baseline, of one shape. */
+export interface ComparedSlice {
+  candidateId: string
+  layer: number
+  projection: Projection
+  /** query head */
+  head: number
+  maxDifference: number
+  cosine: number
+  imageUrl: string
+}
+
 /** What comparing runs of one kind gives. */
 interface ComparedRuns<Kind extends RunRow['kind'], Row> {
   kind: Kind
@@ -62,7 +83,8 @@ interface ComparedRuns<Kind extends RunRow['kind'], Row> {
 }
 export type ComparedBenchmarks = ComparedRuns<'BENCHMARK', ComparedSeries>
 export type ComparedDiversities = ComparedRuns<'ATTENTION_MAPS', ComparedDiversity>
-export type Compared = ComparedBenchmarks | ComparedDiversities
+export type ComparedSlices = ComparedRuns<'WEIGHT_SLICES', ComparedSlice>
+export type Compared = ComparedBenchmarks | ComparedDiversities | ComparedSlices
 
 interface ComparedWith {
   baseline: RunRow
@@ -70,4 +92,5 @@ interface ComparedWith {
 }
 export type BenchmarkComparisonParent = ComparedBenchmarks & ComparedWith
 export type DiversityComparisonParent = ComparedDiversities & ComparedWith
+export type WeightSlicesComparisonParent = ComparedSlices & ComparedWith
 export type ComparisonParent = Compared & ComparedWith

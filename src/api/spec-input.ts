@@ -3,6 +3,7 @@ import type {
   ModelSourceInput,
   StartAttentionMapsInput,
   StartBenchmarkInput,
+  StartWeightSlicesInput,
   SubjectInput,
 } from '../generated/graphql.ts'
 import { type ModelSource, modelSource } from '../jobs/spec.ts'
@@ -16,6 +17,17 @@ export function benchmarkSpecOf(input: StartBenchmarkInput): object {
     subjects: input.subjects.map(subjectSpecOf),
     ...present({ prompt, blocks, maxSeconds, seed }),
     ...(tests && { tests: tests.map(present) }),
+  }
+}
+
+/** The same of weight slices. */
+export function weightSlicesSpecOf(input: StartWeightSlicesInput): object {
+  const { layers, projections, heads, rows, columns } = input
+  return {
+    kind: 'WEIGHT_SLICES',
+    version: 1,
+    subjects: [subjectSpecOf(input.subject)],
+    ...present({ layers, projections, heads, rows, columns }),
   }
 }
 

@@ -65,7 +65,8 @@ function areEqual(one: Float32Array | undefined, other: Float32Array): boolean {
   return one === other || (one?.every((value, index) => value === other[index]) ?? false)
 }
 
-function largestDifference(one: Float32Array = empty, other: Float32Array = empty): number {
+/** Largest absolute difference of two matrices of one shape; NaN where one value is NaN. */
+export function largestDifference(one: Float32Array = empty, other: Float32Array = empty): number {
   let largest = 0
   for (let index = 0; index < one.length; index += 1) {
     const difference = Math.abs((one[index] ?? 0) - (other[index] ?? 0))
@@ -76,7 +77,8 @@ function largestDifference(one: Float32Array = empty, other: Float32Array = empt
   return largest
 }
 
-function cosine(one: Float32Array = empty, other: Float32Array = empty): number {
+/** Cosine of two matrices of one shape as vectors; NaN where one of them is zero everywhere. */
+export function cosine(one: Float32Array = empty, other: Float32Array = empty): number {
   let product = 0
   let ownSquares = 0
   let otherSquares = 0

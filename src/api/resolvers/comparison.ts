@@ -8,15 +8,18 @@ import type { Compared, ComparisonParent, RunRow } from '../rows.ts'
 import { compareBenchmarks } from './benchmark-comparison.ts'
 import type { CompareKind } from './compare-kind.ts'
 import { compareDiversities } from './diversity-comparison.ts'
+import { compareWeightSlices } from './slice-comparison.ts'
 
-/** One function a kind of run; runs of a kind that is not here cannot be compared. */
-const kinds: Partial<Record<RunRow['kind'], CompareKind<Compared>>> = {
+/** One function a kind of run. */
+const kinds: Record<RunRow['kind'], CompareKind<Compared>> = {
   BENCHMARK: compareBenchmarks,
+  WEIGHT_SLICES: compareWeightSlices,
   ATTENTION_MAPS: compareDiversities,
 }
 
 const typeNames = {
   BENCHMARK: 'BenchmarkComparison',
+  WEIGHT_SLICES: 'WeightSlicesComparison',
   ATTENTION_MAPS: 'DiversityComparison',
 } as const satisfies Record<Compared['kind'], string>
 
@@ -32,15 +35,11 @@ export async function resolveComparison(input: CompareRunsInput, context: Reques
   if (baselineId == null) throw new AppError('VALIDATION_FAILED', 'baseline names no run', 'Give its runId.')
   const [baseline, ...candidates] = await Promise.all([baselineId, ...input.candidates].map((id) => load(id, context)))
   if (baseline === undefined) throw noSuchRun(baselineId)
-  const compare = kinds[baseline.kind]
-  if (compare === undefined) {
-    throw new AppError('VALIDATION_FAILED', `run ${baselineId} is ${baseline.kind}, and those cannot be compared`)
-  }
   const alike = candidates.filter(({ kind }) => kind === baseline.kind)
   const reasons = candidates
     .filter(({ kind }) => kind !== baseline.kind)
     .map(({ id, kind }) => `kind differs: ${baseline.kind} in the baseline, ${kind} in run ${id}`)
-  const compared = await compare(baseline, alike, input, context)
+  const compared = await kinds[baseline.kind](baseline, alike, input, context)
   return { ...compared, baseline, candidates, reasons: [...reasons, ...compared.reasons] }
 }
 

@@ -4,10 +4,11 @@ import { cancel, retry } from '../../jobs/control.ts'
 import { checkAnnotations } from '../../jobs/labels.ts'
 import { submitRun } from '../../jobs/submit.ts'
 import type { RequestContext } from '../context.ts'
-import { attentionMapsSpecOf, benchmarkSpecOf } from '../spec-input.ts'
+import { attentionMapsSpecOf, benchmarkSpecOf, weightSlicesSpecOf } from '../spec-input.ts'
 
 export const mutation: MutationResolvers = {
   startBenchmark: (_root, { input }, context) => start(benchmarkSpecOf(input), input, context),
+  startWeightSlices: (_root, { input }, context) => start(weightSlicesSpecOf(input), input, context),
   startAttentionMaps: (_root, { input }, context) => start(attentionMapsSpecOf(input), input, context),
   async cancelRun(_root, { id }, context) {
     return { run: await cancel(context.db, id) }

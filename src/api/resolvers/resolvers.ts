@@ -8,6 +8,7 @@ import { mutation } from './mutation.ts'
 import { query, runConnection, worker } from './query.ts'
 import { benchmarkRun, runInterface, series, subject, summary } from './run.ts'
 import { subscription } from './subscription.ts'
+import { headSharing, weightSlice, weightSliceConnection, weightSlicesRun } from './weight-slices.ts'
 
 /** The fields that need more than reading a property of their parent. */
 export const resolvers: Resolvers = {
@@ -30,6 +31,10 @@ export const resolvers: Resolvers = {
   LayerAttention: layerAttention,
   Preset: preset,
   Worker: worker,
+  WeightSlicesRun: weightSlicesRun,
+  WeightSliceConnection: weightSliceConnection,
+  WeightSlice: weightSlice,
+  HeadSharing: headSharing,
   AttentionMapsRun: attentionMapsRun,
   PromptTokens: promptTokens,
   AttentionMap: attentionMap,
