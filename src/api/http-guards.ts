@@ -69,7 +69,7 @@ export const answerUnknownPaths: RequestHandler = (request) => {
 export function answerErrors(log: Logger): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
-    const refused = refusedBody(error)
+    const refused = refusedBody(error) ?? refusedAddress(error)
     const record = toPublicError(refused?.error ?? error, log)
     sendError(response, refused?.status ?? statuses[record.code] ?? 500, record)
   }
@@ -78,6 +78,12 @@ export function answerErrors(log: Logger): ErrorRequestHandler {
 function sendError(response: Response, status: number, { code, message, hint }: ErrorRecord): void {
   if (status === 401) response.set('WWW-Authenticate', 'Bearer realm="kvscope"')
   response.status(status).json({ errors: [{ message, extensions: hint === null ? { code } : { code, hint } }] })
+}
+
+/** An address with a percent sign that begins no character. */
+function refusedAddress(error: unknown): { error: AppError; status: number } | null {
+  if (!(error instanceof URIError)) return null
+  return { error: new AppError('VALIDATION_FAILED', `the address cannot be read: ${error.message}`), status: 400 }
 }
 
 /** What the body parser says no to, in our words. Its errors have a type and a status. */

@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import type { AttentionPromptRow } from '../../heads/rows.ts'
+import { causalTiles, levelCount } from '../../render/attention-tiles.ts'
 import type { StoredHead } from '../rows.ts'
 
 /** Most tokens of a map that GraphQL gives as nested lists. */
@@ -31,12 +32,8 @@ export function checkNumbers(values: ArrayLike<number>, { layer, head }: Pick<St
   }
 }
 
-const tileSide = 256
-
 /** Rows and columns of a tile; null above the diagonal and beyond the map. */
 export function tileShape(size: number, level: number, row: number, column: number) {
-  const levels = 1 + Math.max(0, Math.ceil(Math.log2(size / tileSide)))
-  const side = Math.ceil(size / 2 ** level)
-  if (level < 0 || level >= levels || column < 0 || column > row || row * tileSide >= side) return null
-  return { rows: Math.min(tileSide, side - row * tileSide), columns: Math.min(tileSide, side - column * tileSide) }
+  if (level < 0 || level >= levelCount(size)) return null
+  return causalTiles(size, level).find((tile) => tile.row === row && tile.column === column) ?? null
 }

@@ -69,11 +69,7 @@ export const attentionMap: AttentionMapResolvers = {
   },
   tile(map, { level, row, column }) {
     const shape = tileShape(map.size, level, row, column)
-    return shape && { ...shape, level, row, column, map }
-  },
-  entropy(map) {
-    checkNumbers([map.entropy], map)
-    return map.entropy
+    return shape && { ...shape, level, map }
   },
   imageUrl: (map) => attentionImageAddress(runOf(map), map.prompt, map.layer, map.head),
   arrayUrl: (map) => attentionArrayAddress(runOf(map), map.prompt, map.layer, map.head),

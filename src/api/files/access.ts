@@ -1,0 +1,46 @@
+import type { RequestHandler } from 'express'
+import type { Config } from '../../config.ts'
+import { AppError } from '../../errors.ts'
+import { authenticate, bearerSecret } from '../tokens.ts'
+
+/** Pictures in a page and links cannot carry a header: the page puts its token into this cookie, with `path=/runs`. */
+export const tokenCookie = 'kvscope_token'
+
+/**
+ * Lets those pass who carry a token, as the header `/graphql` takes or as a cookie. A cookie is sent whoever wrote the
+ * link; that is no danger, since nothing under `/runs` changes anything and other sites cannot read what comes back.
+ */
+export function requireToken({ tokens }: Config): RequestHandler {
+  return (request, response, next) => {
+    const { authorization, cookie } = request.headers
+    response.locals.caller = authenticate(tokens, bearerSecret(authorization) ?? cookieSecret(cookie))
+    next()
+  }
+}
+
+/** The secret in a Cookie header, percent-decoded; null where there is none. */
+export function cookieSecret(header: string | undefined): string | null {
+  for (const pair of header?.split(';') ?? []) {
+    const [name, value] = pair.trim().split('=', 2)
+    if (name !== tokenCookie || value === undefined) continue
+    try {
+      return decodeURIComponent(value)
+    } catch {
+      return null
+    }
+  }
+  return null
+}
+
+/**
+ * Refuses what a page of another site has as a part of its own: it could not see the picture, but could keep this server
+ * drawing. Links from anywhere are followed.
+ */
+export const refuseEmbedding: RequestHandler = (request, _response, next) => {
+  const site = request.headers['sec-fetch-site']
+  const foreign = site === 'cross-site' || site === 'same-site'
+  if (foreign && request.headers['sec-fetch-mode'] !== 'navigate') {
+    throw new AppError('FORBIDDEN', 'pages of another site may not show what this server draws')
+  }
+  next()
+}
