@@ -37,7 +37,7 @@ async function health(address: string): Promise<{ ok: boolean }> {
 
 const healthy = (address: string) => until('health', async () => (await health(address)).ok)
 const pidOf = (what: RegExp) => processesOf(dataDir).find(({ command }) => what.test(command))?.pid ?? 0
-const roles = { API: /serve --api-only/, worker: /main\.ts worker/, PostgreSQL: /-D \S+postgres / }
+const roles = { API: /serve --api-only/, worker: /main\.js worker/, PostgreSQL: /-D \S+postgres / }
 
 afterEach(async () => {
   for (const command of running.splice(0)) {
