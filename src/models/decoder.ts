@@ -2,7 +2,7 @@ import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { createGraph, type GraphBuilder, type Value } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
-import { add, concat, expand, lastOf, range, sizeOf } from '../onnx/ops.ts'
+import { add, cast, concat, expand, gather, lastOf, range, sizeOf } from '../onnx/ops.ts'
 import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { type Attend, type AttentionStep, attend } from './attention.ts'
@@ -12,12 +12,21 @@ import { openWeights } from './weights.ts'
 
 export interface DecoderOptions {
   provider: ExecutionProvider
-  /** of which positions the logits are computed */
-  logits: 'last' | 'all'
-  /** whether the graph returns every layer's attention probabilities */
-  attention: boolean
+  /** of which positions the logits are computed; none: the graph ends where nothing else needs it */
+  logits: 'last' | 'all' | 'none'
+  /** whose attention probabilities the graph returns; true: every layer's and head's */
+  attention: boolean | AttentionCapture
   /** the attention block; another one is for experiments with it */
   attend?: Attend
+}
+
+/** Which attention probabilities a graph returns, and how. */
+export interface AttentionCapture {
+  layers: readonly number[]
+  /** query heads; null: all */
+  heads: readonly number[] | null
+  /** float16: rounded in the graph, to nearest and to even, which halves what has to be copied out of it */
+  type: 'float32' | 'float16'
 }
 
 /** A model as one graph, which serves a prompt whole, a prompt in chunks, and single tokens alike. */
@@ -25,8 +34,10 @@ export interface Decoder {
   model: EncodedModel
   /** a key and a value for every layer, in that order */
   slots: CacheSlot[]
-  /** outputs with the probabilities of every layer, [B, H, S, P + S]; empty unless asked for */
+  /** outputs with the probabilities of the layers asked for, ascending, [B, H, S, P + S] */
   attentionOutputs: string[]
+  /** the output with the logits; null where there is none */
+  logitsOutput: string | null
 }
 
 /** Names of the graph's inputs and outputs beside those of the cache. B batch, S new tokens, P cached rows. */
@@ -36,7 +47,7 @@ export const inputNames = {
   cachedMask: 'cached_mask', // [1, 1, 1, P]
   causalMask: 'causal_mask', // [1, 1, S, S]
 } as const
-export const logitsName = 'logits' // [B, 1 or S, vocabulary]
+const logitsName = 'logits' // [B, 1 or S, vocabulary]
 
 /**
  * Builds the graph of a checkpoint.
@@ -80,9 +91,13 @@ export function buildDecoder(
       const { context, probabilities } = (options.attend ?? attend)(g, spec, inputs, step)
       graph.output(keys.slot.output, heads.key, 'float32', ['B', spec.kvHeads, 'S', spec.keyDim])
       graph.output(values.slot.output, heads.value, 'float32', ['B', spec.kvHeads, 'S', spec.valueDim])
-      if (options.attention) {
+      const capture = captureOf(options.attention, layer)
+      if (capture !== null) {
         const name = `attention/layers.${layer}`
-        graph.output(name, probabilities, 'float32', ['B', spec.heads, 'S', 'T'])
+        const at = g.at('captured')
+        const kept = capture.heads === null ? probabilities : gather(at, probabilities, g.integers(capture.heads), 1)
+        const rounded = capture.type === 'float32' ? kept : cast(at, kept, capture.type)
+        graph.output(name, rounded, capture.type, ['B', capture.heads?.length ?? spec.heads, 'S', 'T'])
         attentionOutputs.push(name)
       }
       return context
@@ -90,11 +105,19 @@ export function buildDecoder(
   }
 
   const hidden = family.hidden(model)
-  const wanted = options.logits === 'last' ? lastOf(graph.at('last'), hidden, 1) : hidden
-  const logits = family.logits(model, wanted)
-  graph.output(logitsName, logits, 'float32', ['B', options.logits === 'last' ? 1 : 'S', config.vocabularySize])
+  if (options.logits !== 'none') {
+    const wanted = options.logits === 'last' ? lastOf(graph.at('last'), hidden, 1) : hidden
+    const logits = family.logits(model, wanted)
+    graph.output(logitsName, logits, 'float32', ['B', options.logits === 'last' ? 1 : 'S', config.vocabularySize])
+  }
 
-  return { model: encodeModel(graph.finish()), slots, attentionOutputs }
+  const logitsOutput = options.logits === 'none' ? null : logitsName
+  return { model: encodeModel(graph.finish()), slots, attentionOutputs, logitsOutput }
+}
+
+function captureOf(attention: DecoderOptions['attention'], layer: number): Omit<AttentionCapture, 'layers'> | null {
+  if (attention === true) return { heads: null, type: 'float32' }
+  return attention !== false && attention.layers.includes(layer) ? attention : null
 }
 
 /** The two masks are joined once a step; every layer adds the whole. */

@@ -83,22 +83,56 @@ export function grownCapacity(capacity: number, needed: number): number {
  * then go into place here. That happens at the next `feeds` (or at `settle`), so that the first token of a prompt does
  * not wait for it.
  * @param emptyTensors whether an empty cache feeds tensors without rows; if not, spare rows that the mask hides
+ * @param rowsInAll where it is known how many rows there will ever be: memory for them is taken once, and rows move
+ * apart in it as more come. So growing leaves no garbage beside the cache, and long prompts in pieces of a multiple of
+ * 64 tokens meet no spare rows
  */
-export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyTensors = true): KvCache {
+export function createKvCache(
+  slots: readonly CacheSlot[],
+  batch: number,
+  emptyTensors = true,
+  rowsInAll: number | null = null,
+): KvCache {
   const memory = new Map<string, Float32Array>()
+  /** where memory is taken once: the rows it has room for, and what the arrays of `memory` are the beginning of */
+  let known = rowsInAll === null ? null : roundUp(rowsInAll)
+  const wholes = new Map<string, Float32Array>()
   let capacity = 0
   /** rows in their place; what `waiting` holds comes after them */
   let placed = 0
-  let waiting: { outputs: Readonly<Record<string, Tensor>>; tokens: number } | null = null
+  let waiting: { outputs: Readonly<Record<string, Tensor | undefined>>; tokens: number } | null = null
   let fed = { bytes: 0, length: 0 }
 
   const rowsOf = (slot: CacheSlot) => memory.get(slot.input) ?? new Float32Array(0)
 
   function grow(rows: number): void {
+    if (known !== null && rows <= known) {
+      spread(rows, known)
+      return
+    }
+    known = null
+    wholes.clear()
     for (const slot of slots) {
       const grown = allocate(batch * slot.heads * rows * slot.width)
       copyRows(rowsOf(slot), { rows: capacity, from: 0 }, grown, { rows, from: 0 }, placed, slot)
       memory.set(slot.input, grown)
+    }
+    capacity = rows
+  }
+
+  /** Moves each head's rows to where they belong when every head has `rows`, the last head first. */
+  function spread(rows: number, most: number): void {
+    for (const slot of slots) {
+      const { width } = slot
+      const heads = batch * slot.heads
+      const whole = wholes.get(slot.input) ?? allocate(heads * most * width)
+      wholes.set(slot.input, whole)
+      const order = Array.from({ length: heads }, (_, index) => (rows > capacity ? heads - 1 - index : index))
+      for (const head of order) {
+        const start = head * capacity * width
+        whole.copyWithin(head * rows * width, start, start + placed * width)
+      }
+      memory.set(slot.input, whole.subarray(0, heads * rows * width))
     }
     capacity = rows
   }
@@ -116,7 +150,9 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyT
     if (!waiting) return
     const { outputs, tokens } = waiting
     waiting = null
-    if (placed + tokens > capacity) grow(grownCapacity(capacity, placed + tokens))
+    if (placed + tokens > capacity) {
+      grow(known === null ? grownCapacity(capacity, placed + tokens) : roundUp(placed + tokens))
+    }
     for (const slot of slots) {
       const rows = outputs[slot.output]
       if (rows?.type !== 'float32') throw new AppError('INTERNAL', `a step returned no float32 rows ${slot.output}`)
@@ -158,7 +194,8 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyT
     },
     append(outputs, tokens) {
       settle()
-      waiting = { outputs, tokens }
+      // Whatever else the step returned must not stay in memory until the next one.
+      waiting = { outputs: Object.fromEntries(slots.map(({ output }) => [output, outputs[output]])), tokens }
     },
     settle,
     truncate(length) {
@@ -173,7 +210,7 @@ export function createKvCache(slots: readonly CacheSlot[], batch: number, emptyT
     measuredBytes: () => fed.bytes,
     allocatedBytes() {
       settle()
-      return slots.reduce((bytes, slot) => bytes + rowsOf(slot).byteLength, 0)
+      return slots.reduce((bytes, slot) => bytes + (wholes.get(slot.input) ?? rowsOf(slot)).byteLength, 0)
     },
   }
 }

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { takesEmptyTensors } from '../onnx/provider-graphs.ts'
 import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
-import { buildDecoder, type Decoder, inputNames, logitsName } from './decoder.ts'
+import { type AttentionCapture, buildDecoder, type Decoder, inputNames } from './decoder.ts'
 import { createKvCache, type KvCache, maskedScore } from './kv-cache.ts'
 import { findFamily } from './registry.ts'
 
@@ -12,31 +12,37 @@ export interface RunnerOptions {
   provider: ExecutionProvider
   /** Threads inside one operator; null: one for each physical core. */
   threads: number | null
-  /** Of which positions logits are computed: the last (the default; all that generating needs) or all. */
-  logits?: 'last' | 'all'
-  /** Whether a step returns the attention probabilities of every layer. */
-  attention?: boolean
+  /** Of which positions logits are computed: the last (the default; all that generating needs), all, or none. */
+  logits?: 'last' | 'all' | 'none'
+  /** How many layers are run, from the first; all unless said, and fewer only without logits. */
+  layers?: number
+  /** Whose attention probabilities a step returns; true: every layer's and head's. */
+  attention?: boolean | AttentionCapture
 }
 
 /** What one step computed. */
 export interface Logits {
   /** row-major [batch, positions, vocabulary], before any softmax */
   data: Float32Array
-  /** batch, positions (1 unless all were asked for), vocabulary */
+  /** batch, positions (1 unless all were asked for), vocabulary; all 0 where no logits are computed */
   dims: readonly [number, number, number]
-  /** one a layer, [batch, heads, new tokens, cached + new tokens], if asked for */
+  /** one for each layer asked for, ascending: [batch, heads, new tokens, cached + new tokens] */
   attention: AttentionProbabilities[]
 }
 
 export interface AttentionProbabilities {
-  data: Float32Array
+  /** half-floats as their bits where the graph rounds them */
+  data: Float32Array | Uint16Array
   dims: readonly [number, number, number, number]
 }
 
 export interface RunnableModel {
   readonly config: ModelConfig
-  /** An empty cache for sequences of equal length. */
-  createCache(batch?: number): KvCache
+  /**
+   * An empty cache for sequences of equal length.
+   * @param rows all that it will ever hold, where that is known: see `createKvCache`
+   */
+  createCache(batch?: number, rows?: number): KvCache
   /**
    * Runs new tokens, [batch][tokens] of equal lengths, after those that the cache holds, and adds theirs to it.
    * @throws AppError CONTEXT_EXCEEDED, VALIDATION_FAILED, OUT_OF_MEMORY
@@ -63,8 +69,9 @@ export async function loadModel(
       'Check that config.json belongs to these weights: running without that tensor would give wrong numbers.',
     )
   }
-  const { provider, logits = 'last', attention = false } = options
-  return openDecoder(buildDecoder(family, checkpoint, config, { provider, logits, attention }), config, options)
+  const { provider, logits = 'last', attention = false, layers = config.layers } = options
+  const run = { ...config, layers: logits === 'none' ? layers : config.layers }
+  return openDecoder(buildDecoder(family, checkpoint, run, { provider, logits, attention }), config, options)
 }
 
 /** Loads a graph that `buildDecoder` made. */
@@ -74,12 +81,16 @@ export async function openDecoder(
   { provider, threads }: Pick<RunnerOptions, 'provider' | 'threads'>,
 ): Promise<RunnableModel> {
   const session = await openSession(decoder.model.bytes, { files: decoder.model.files, provider, threads })
-  const outputs = [logitsName, ...decoder.slots.map((slot) => slot.output), ...decoder.attentionOutputs]
+  const outputs = [
+    ...(decoder.logitsOutput === null ? [] : [decoder.logitsOutput]),
+    ...decoder.slots.map((slot) => slot.output),
+    ...decoder.attentionOutputs,
+  ]
   let causal = causalMask(1)
 
   return {
     config,
-    createCache: (batch = 1) => createKvCache(decoder.slots, batch, takesEmptyTensors(provider)),
+    createCache: (batch = 1, rows) => createKvCache(decoder.slots, batch, takesEmptyTensors(provider), rows),
     async forward(tokens, cache) {
       const count = checkTokens(tokens, cache, config)
       if (causal.dims[2] !== count) causal = causalMask(count)
@@ -99,12 +110,9 @@ export async function openDecoder(
         outputs,
       )
       cache.append(results, count)
-      const { data, dims } = floats(results, logitsName)
-      const [batch = 0, positions = 0, vocabulary = 0] = dims
       return {
-        data,
-        dims: [batch, positions, vocabulary],
-        attention: decoder.attentionOutputs.map((name) => withoutSpareRows(floats(results, name), past)),
+        ...logitsOf(results, decoder.logitsOutput),
+        attention: decoder.attentionOutputs.map((name) => withoutSpareRows(probabilities(results, name), past)),
       }
     },
     close: () => session.close(),
@@ -156,15 +164,31 @@ function floats(results: Readonly<Record<string, Tensor>>, name: string): Extrac
   return tensor
 }
 
+function logitsOf(results: Readonly<Record<string, Tensor>>, name: string | null): Pick<Logits, 'data' | 'dims'> {
+  if (name === null) return { data: new Float32Array(0), dims: [0, 0, 0] }
+  const { data, dims } = floats(results, name)
+  const [batch = 0, positions = 0, vocabulary = 0] = dims
+  return { data, dims: [batch, positions, vocabulary] }
+}
+
+function probabilities(
+  results: Readonly<Record<string, Tensor>>,
+  name: string,
+): Extract<Tensor, { type: 'float32' | 'float16' }> {
+  const tensor = results[name]
+  return tensor?.type === 'float16' ? tensor : floats(results, name)
+}
+
 /** Cuts the columns of spare cache rows out of probabilities: [B, H, S, spare rows included] -> [B, H, S, past + S]. */
 function withoutSpareRows(
-  { data, dims }: { data: Float32Array; dims: readonly number[] },
+  { data, dims }: Pick<AttentionProbabilities, 'data'> & { dims: readonly number[] },
   past: number,
 ): AttentionProbabilities {
   const [batch = 0, heads = 0, queries = 0, columns = 0] = dims
   const kept = past + queries
   if (columns === kept) return { data, dims: [batch, heads, queries, columns] }
-  const cut = new Float32Array(batch * heads * queries * kept)
+  const length = batch * heads * queries * kept
+  const cut = data instanceof Float32Array ? new Float32Array(length) : new Uint16Array(length)
   for (let row = 0; row < batch * heads * queries; row++) {
     const from = row * columns
     cut.set(data.subarray(from, from + past), row * kept)

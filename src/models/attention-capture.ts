@@ -1,0 +1,80 @@
+import type { ModelConfig } from '../architecture/model-config.ts'
+import { AppError } from '../errors.ts'
+import { argmax } from './generate.ts'
+import type { Logits, RunnableModel } from './runner.ts'
+
+/** Attention probabilities of the next queries of one layer, [heads, queries, keys] row-major. */
+export interface CapturedRows {
+  layer: number
+  heads: number
+  /** position of the first query */
+  firstQuery: number
+  queries: number
+  /** keys so far: firstQuery + queries */
+  keys: number
+  /** ids of the sequence as far as the last query */
+  tokens: readonly number[]
+  /** half-floats as their bits where the graph rounds them */
+  data: Float32Array | Uint16Array
+}
+
+export interface CaptureRequest {
+  /** ids of the prompt, at least one */
+  prompt: readonly number[]
+  /** tokens made greedily after it; each is fed as well, so that its row is there too */
+  generatedTokens: number
+  /** tokens of the prompt a step, a multiple of 64 */
+  chunk: number
+  /** as the model was loaded to return them, ascending */
+  layers: readonly number[]
+}
+
+/**
+ * Runs a prompt in chunks over one K/V cache, so that never more than a chunk's rows of every layer are in memory, then
+ * continues it. Rows are handed out layer after layer, chunk after chunk, while nothing is computed; the array given is
+ * the receiver's, and nothing here refers to it any more.
+ * @returns the whole sequence: the prompt and what was generated
+ * @throws AppError CONTEXT_EXCEEDED before the first step, VALIDATION_FAILED
+ */
+export async function captureAttention(
+  model: RunnableModel,
+  { prompt, generatedTokens, chunk, layers }: CaptureRequest,
+  onRows: (rows: CapturedRows) => Promise<void> | void,
+): Promise<number[]> {
+  const size = prompt.length + generatedTokens
+  ensurePositions(model.config, prompt.length, generatedTokens)
+  const cache = model.createCache(1, size)
+  const tokens: number[] = []
+  const step = async (next: readonly number[]): Promise<Logits> => {
+    const firstQuery = cache.length
+    const made = await model.forward([next], cache)
+    tokens.push(...next)
+    for (const layer of layers) {
+      // Taken out, so that it can be collected as soon as the receiver is done with it.
+      const probabilities = made.attention.shift()
+      if (probabilities === undefined)
+        throw new AppError('INTERNAL', `the graph returned no attention of layer ${layer}`)
+      const [, heads, queries, keys] = probabilities.dims
+      await onRows({ layer, heads, firstQuery, queries, keys, tokens, data: probabilities.data })
+    }
+    return made
+  }
+
+  let last: Logits | null = null
+  for (let from = 0; from < prompt.length; from += chunk) last = await step(prompt.slice(from, from + chunk))
+  for (let made = 0; made < generatedTokens && last !== null; made++) {
+    last = await step([argmax(last.data)])
+  }
+  return tokens
+}
+
+/** @throws AppError CONTEXT_EXCEEDED where prompt and generated tokens are more than the model has positions */
+export function ensurePositions(config: ModelConfig, prompt: number, generatedTokens: number): void {
+  if (prompt + generatedTokens <= config.contextLength) return
+  const asked = generatedTokens === 0 ? `${prompt} tokens` : `${prompt} tokens and ${generatedTokens} to generate`
+  throw new AppError(
+    'CONTEXT_EXCEEDED',
+    `${asked}: ${config.name} has ${config.contextLength} positions`,
+    'Take a shorter prompt, generate fewer tokens, or choose a model with a longer context.',
+  )
+}
