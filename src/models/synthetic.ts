@@ -30,8 +30,22 @@ export const weightsFolder = (dataDir: string): string => join(dataDir, 'weights
 
 /** The folder of a preset's weights from a seed, whether they have been written yet or not. */
 export function syntheticFolder({ preset, seed, overrides }: SyntheticSource, dataDir: string): string {
-  const { raw, config } = overridePreset(preset, overrides)
-  return join(weightsFolder(dataDir), `${config.name}-seed${seed}-${identify(raw, seed)}`)
+  const { config } = overridePreset(preset, overrides)
+  return drawnFolder({ config, seed, layers: config.layers }, dataDir)
+}
+
+/** Weights as a model's initialiser draws them. */
+export interface DrawnWeights {
+  config: ModelConfig
+  seed: number
+  /** how many layers have weights, from the first */
+  layers: number
+}
+
+function drawnFolder({ config, seed, layers }: DrawnWeights, dataDir: string): string {
+  const part = layers === config.layers ? null : layers
+  const name = `${config.name}-seed${seed}${part === null ? '' : `-layers${part}`}`
+  return join(weightsFolder(dataDir), `${name}-${identify(config.raw, seed, part)}`)
 }
 
 /**
@@ -46,27 +60,50 @@ export async function openSynthetic(
   dataDir: string,
   onProgress?: (fraction: number) => void,
 ): Promise<OpenedModel> {
-  const { raw, config } = overridePreset(preset, overrides)
+  const { config } = overridePreset(preset, overrides)
+  return openDrawn({ config, seed, layers: config.layers }, dataDir, onProgress)
+}
+
+/**
+ * The same for any model's config: its architecture with random weights. Where only the first layers are to be run, only
+ * theirs are written.
+ * @throws AppError CONFIG_UNSUPPORTED, OUT_OF_DISK
+ */
+export async function openDrawn(
+  weights: DrawnWeights,
+  dataDir: string,
+  onProgress?: (fraction: number) => void,
+): Promise<OpenedModel> {
+  const { config } = weights
   findFamily(config) // refuses what the engine cannot run before gigabytes are written
 
-  const directory = syntheticFolder({ preset, seed, overrides }, dataDir)
+  const directory = drawnFolder(weights, dataDir)
   const file = join(directory, 'model.safetensors')
   if (await exists(file)) await removeAbandoned(file)
-  else await write(directory, file, raw, config, seed, onProgress)
+  else await write(directory, file, weights, onProgress)
   try {
     return { checkpoint: await openCheckpoint(directory), config }
   } catch (error) {
     // Our own file and yet damaged, by a full disk or a power cut: it can be made again.
     if (!(error instanceof AppError) || error.code !== 'CHECKPOINT_INVALID') throw error
     await rm(file, { force: true })
-    await write(directory, file, raw, config, seed, onProgress)
+    await write(directory, file, weights, onProgress)
     return { checkpoint: await openCheckpoint(directory), config }
   }
 }
 
+/** Bytes of the file that `openDrawn` writes. */
+export function drawnBytes({ config, layers }: Omit<DrawnWeights, 'seed'>): number {
+  return expectedTensors({ ...config, layers }).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, Float32Array.BYTES_PER_ELEMENT),
+    0,
+  )
+}
+
 /** Twelve hexadecimal digits over all that decides the bytes. */
-function identify(raw: Record<string, unknown>, seed: number): string {
-  const identity = canonicalize({ config: raw, seed, generator: normalGenerator }) ?? ''
+function identify(raw: Record<string, unknown>, seed: number, layers: number | null): string {
+  const part = layers === null ? {} : { layers }
+  const identity = canonicalize({ config: raw, seed, generator: normalGenerator, ...part }) ?? ''
   return createHash('sha256').update(identity).digest('hex').slice(0, 12)
 }
 
@@ -79,16 +116,14 @@ const exists = (file: string) =>
 async function write(
   directory: string,
   file: string,
-  raw: Record<string, unknown>,
-  config: ModelConfig,
-  seed: number,
+  { config, seed, layers }: DrawnWeights,
   onProgress?: (fraction: number) => void,
 ): Promise<void> {
   await mkdir(directory, { recursive: true })
   await writeBeside(join(directory, 'config.json'), async (handle) => {
-    await handle.writeFile(`${JSON.stringify(raw, null, 2)}\n`)
+    await handle.writeFile(`${JSON.stringify(config.raw, null, 2)}\n`)
   })
-  const tensors = expectedTensors(config).map((tensor) => drawn(tensor, config, seed))
+  const tensors = expectedTensors({ ...config, layers }).map((tensor) => drawn(tensor, config, seed))
   await writeSafetensors(file, tensors, { [syntheticKey]: 'true', seed: String(seed) }, (written, total) =>
     onProgress?.(written / total),
   )
