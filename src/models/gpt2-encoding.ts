@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { textsOf } from './token-texts.ts'
 
 /** Bytes of one word: js-tiktoken's merging takes time by their square, 0.3 s at this length. */
 const longestWord = 2048
@@ -8,6 +9,7 @@ export interface Gpt2Encoding {
   vocabularySize: number
   encode(text: string): number[]
   decode(ids: readonly number[]): string
+  texts(ids: readonly number[]): string[]
 }
 
 let loaded: Promise<Gpt2Encoding> | null = null
@@ -42,5 +44,6 @@ async function load(): Promise<Gpt2Encoding> {
       return encoding.encode(text, 'all')
     },
     decode: (ids) => encoding.decode(ids.filter((id) => id !== endOfText)),
+    texts: (ids) => textsOf(ids, (part) => encoding.decode([...part])),
   }
 }

@@ -3,6 +3,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { fileInside } from '../checkpoints/shards.ts'
 import { AppError } from '../errors.ts'
 import { loadGpt2Encoding } from './gpt2-encoding.ts'
+import { textsOf } from './token-texts.ts'
 
 /** Text to token ids and back, as one checkpoint was trained. */
 export interface Tokenizer {
@@ -13,6 +14,8 @@ export interface Tokenizer {
   encode(text: string): number[]
   /** Text of token ids, special tokens left out. Bytes that are no UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string
+  /** Text of each token as it stands in the sequence, a space before it included; special tokens by their names. */
+  texts(ids: readonly number[]): string[]
 }
 
 const tokenSizesInstead = 'Measure by token counts (promptTokens, generatedTokens) instead of a prompt.'
@@ -62,13 +65,13 @@ async function loadFromFolder(directory: string): Promise<Tokenizer> {
   }
   try {
     const tokenizer = await AutoTokenizer.from_pretrained(directory, { local_files_only: true })
+    // The clean-up of spaces would drop characters that the tokens do spell.
+    const decode = (ids: readonly number[], skipSpecial: boolean) =>
+      tokenizer.decode([...ids], { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false })
     return {
       encode: (text) => tokenizer.encode(text),
-      // The clean-up of spaces would drop characters that the tokens do spell.
-      decode: (ids) =>
-        ids.length === 0
-          ? ''
-          : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+      decode: (ids) => (ids.length === 0 ? '' : decode(ids, true)),
+      texts: (ids) => textsOf(ids, (part) => decode(part, false)),
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -85,6 +88,7 @@ async function loadFromFolder(directory: string): Promise<Tokenizer> {
 function withinVocabulary(tokenizer: Tokenizer, config: ModelConfig, file: string): Tokenizer {
   return {
     decode: tokenizer.decode,
+    texts: tokenizer.texts,
     encode(text) {
       const ids = tokenizer.encode(text)
       const beyond = ids.find((id) => id >= config.vocabularySize)
