@@ -28,6 +28,7 @@ export interface Config {
   readonly tokens: readonly Token[]
   readonly deviceTimeoutMs: number
   readonly runTimeoutMs: number
+  readonly maxResultBytes: number
   readonly queueLockMs: number
   readonly queueCheckMs: number
   readonly sweepMs: number
@@ -75,6 +76,11 @@ export const configVariables = [
     meaning: 'how long a run waits for a worker that offers its device',
   },
   { name: 'KVSCOPE_RUN_TIMEOUT_SECONDS', default: '3600', meaning: 'how long one attempt at a run may take' },
+  {
+    name: 'KVSCOPE_MAX_RESULT_BYTES',
+    default: '4294967296',
+    meaning: 'bytes of attention maps that one run may store',
+  },
   { name: 'KVSCOPE_QUEUE_LOCK_SECONDS', default: '15', meaning: "how long a silent worker keeps a queue's job" },
   {
     name: 'KVSCOPE_QUEUE_CHECK_SECONDS',
@@ -126,6 +132,12 @@ const environment = z.object({
   KVSCOPE_TOKENS: list(',').pipe(z.array(token)).default([]),
   KVSCOPE_DEVICE_TIMEOUT_SECONDS: seconds(60),
   KVSCOPE_RUN_TIMEOUT_SECONDS: seconds(3600),
+  KVSCOPE_MAX_RESULT_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(2 ** 32),
   KVSCOPE_QUEUE_LOCK_SECONDS: seconds(15),
   KVSCOPE_QUEUE_CHECK_SECONDS: seconds(10),
   KVSCOPE_SWEEP_SECONDS: seconds(5),
@@ -158,6 +170,7 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     tokens: e.KVSCOPE_TOKENS,
     deviceTimeoutMs: e.KVSCOPE_DEVICE_TIMEOUT_SECONDS,
     runTimeoutMs: e.KVSCOPE_RUN_TIMEOUT_SECONDS,
+    maxResultBytes: e.KVSCOPE_MAX_RESULT_BYTES,
     queueLockMs: e.KVSCOPE_QUEUE_LOCK_SECONDS,
     queueCheckMs: e.KVSCOPE_QUEUE_CHECK_SECONDS,
     sweepMs: e.KVSCOPE_SWEEP_SECONDS,

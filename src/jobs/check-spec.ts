@@ -1,14 +1,14 @@
-import { AppError } from '../errors.ts'
-import { checkHeads } from './check-heads.ts'
+import { checkAttentionMaps } from './check-attention-maps.ts'
 import { checkWeightSlices } from './check-weight-slices.ts'
-import type { AttentionMapsSpec, RunSpec } from './spec.ts'
+import type { RunSpec } from './spec.ts'
 import { checkContext, checkRunnable, type PlannedSubject } from './subjects.ts'
 
 /**
  * Refuses what a spec and its subjects' configurations show to be impossible, before anything is queued.
+ * @param maxResultBytes what one run on attention maps may store
  * @throws AppError CONFIG_UNSUPPORTED, CONTEXT_EXCEEDED, LIMIT_EXCEEDED, VALIDATION_FAILED
  */
-export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[]): void {
+export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[], maxResultBytes: number): void {
   switch (spec.kind) {
     case 'BENCHMARK':
       checkRunnable(subjects)
@@ -21,28 +21,6 @@ export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[]): v
       break
     case 'ATTENTION_MAPS':
       checkRunnable(subjects)
-      for (const { spec: subject, config } of subjects) checkHeads(spec, subject.name, config)
-      checkTokens(spec, subjects)
-  }
-}
-
-function checkTokens(spec: AttentionMapsSpec, subjects: readonly PlannedSubject[]): void {
-  const tokens = (spec.tokenIds?.length ?? 1) + spec.generatedTokens
-  for (const { spec: subject, config } of subjects) {
-    if (tokens > config.contextLength) {
-      throw new AppError(
-        'CONTEXT_EXCEEDED',
-        `${tokens} tokens, and ${subject.name} has a context of ${config.contextLength}`,
-        'Take fewer tokens, generate fewer, or choose a model with a longer context.',
-      )
-    }
-    const stranger = spec.tokenIds?.find((id) => id >= config.vocabularySize)
-    if (stranger !== undefined) {
-      throw new AppError(
-        'VALIDATION_FAILED',
-        `token id ${stranger} is not one of the ${config.vocabularySize} that ${subject.name} knows`,
-        "Encode the text with the model's own tokenizer.",
-      )
-    }
+      for (const { spec: subject, config } of subjects) checkAttentionMaps(spec, subject.name, config, maxResultBytes)
   }
 }

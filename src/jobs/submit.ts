@@ -11,7 +11,7 @@ import { deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 export interface SubmitContext {
   db: Database
   queues: Pick<Queues, 'enqueue'>
-  config: Pick<Config, 'modelRoots'>
+  config: Pick<Config, 'modelRoots' | 'maxResultBytes'>
 }
 
 export interface Submission {
@@ -53,10 +53,10 @@ export async function submitRun(
   return { runId, alreadyExisted }
 }
 
-async function planRun(parsed: RunSpec, { modelRoots }: Pick<Config, 'modelRoots'>) {
+async function planRun(parsed: RunSpec, { modelRoots, maxResultBytes }: SubmitContext['config']) {
   const device = deviceOf(parsed.subjects)
   const subjects = await planSubjects(parsed.subjects, modelRoots)
-  checkSpec(parsed, subjects)
+  checkSpec(parsed, subjects, maxResultBytes)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
   return { kind: spec.kind, device, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }
 }

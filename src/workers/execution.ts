@@ -14,7 +14,7 @@ const progressEveryMs = 200
 
 export interface ExecutionContext {
   store: RunStore
-  config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs'>
+  config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs' | 'maxResultBytes'>
   logger: Logger
   /** Aborted when the worker shuts down. */
   signal: AbortSignal
@@ -86,8 +86,9 @@ export async function execute(guard: Guard, spec: RunSpec, context: ExecutionCon
     })
   }
 
-  const { dataDir, modelRoots, runTimeoutMs } = config
-  const child = startChild({ type: 'start', spec, dataDir, modelRoots }, onMessage, context.execArgv)
+  const { dataDir, modelRoots, maxResultBytes, runTimeoutMs } = config
+  const start = { type: 'start', spec, dataDir, modelRoots, maxResultBytes } as const
+  const child = startChild(start, onMessage, context.execArgv)
   logger.info({ ...guard, child: child.pid }, 'execution started')
 
   const checkGuard = () => {

@@ -14,6 +14,8 @@ export interface StartMessage {
   spec: RunSpec
   dataDir: string
   modelRoots: readonly string[]
+  /** what a run on attention maps may store */
+  maxResultBytes: number
 }
 
 /** The parent's answer to a message of the child, once it is stored; there is none when the child is to be killed. */

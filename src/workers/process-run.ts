@@ -1,18 +1,17 @@
-import type { Config } from '../config.ts'
 import { AppError, toErrorRecord } from '../errors.ts'
 import { enqueueOrLeave } from '../jobs/enqueue.ts'
 import type { Device } from '../jobs/glossary.ts'
 import type { Queues } from '../jobs/queues.ts'
 import { parseSpec, type RunSpec } from '../jobs/spec.ts'
 import type { Logger } from '../log.ts'
-import { execute } from './execution.ts'
+import { type ExecutionContext, execute } from './execution.ts'
 import type { MachineTurn } from './machine-turn.ts'
 import type { RunStore, TakenRun } from './run-store.ts'
 
 export interface ProcessContext {
   store: RunStore
   queues: Pick<Queues, 'enqueue'>
-  config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs'>
+  config: ExecutionContext['config']
   logger: Logger
   /** Waits for the machine; null when the worker takes nothing more. */
   waitForTurn: () => Promise<MachineTurn | null>

@@ -151,7 +151,7 @@ describe('an idempotency key', () => {
   it('finds its run where the model that was asked for is gone', async () => {
     const root = mkdtempSync(join(tmpdir(), 'kvscope-submit-'))
     const path = await writeTinyCheckpoint(join(root, 'model'))
-    const context = { db, queues, config: { modelRoots: [root] } }
+    const context = { db, queues, config: { ...config, modelRoots: [root] } }
     const submission = { spec: tinySpec({ subjects: [{ source: { local: { path } } }] }), idempotencyKey: 'gone' }
     const first = await submitRun(context, submission)
     rmSync(root, { recursive: true })
