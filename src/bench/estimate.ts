@@ -60,12 +60,20 @@ function promptTest(promptTokens: number | null): BenchmarkTest[] {
 }
 
 function subjectMemory({ name, config, dtype }: SubjectPlan, tests: readonly BenchmarkTest[]): SubjectMemory {
-  const parameters = parameterCount(config)
-  // 16-bit weights are widened on load: the file's own pages come on top of the f32 copy.
-  const weights = parameters * (bytesPerValue * packing + (dtype === 'F32' ? 0 : 2))
+  const weights = weightBytes({ config, dtype })
   const kvCache = Math.max(0, ...tests.map((test) => cachedBytes(config, test)))
   const step = Math.max(0, ...tests.map((test) => stepBytes(config, test)))
   return { name, weights: Math.ceil(weights), kvCache: Math.ceil(kvCache), step: Math.ceil(step) }
+}
+
+/** 16-bit weights are widened on load: the file's own pages come on top of the f32 copy. */
+function weightBytes({ config, dtype }: Pick<SubjectPlan, 'config' | 'dtype'>): number {
+  return parameterCount(config) * (bytesPerValue * packing + (dtype === 'F32' ? 0 : 2))
+}
+
+/** Resident set of a process that has loaded one model and computes nothing yet. */
+export function loadedBytes(subject: Pick<SubjectPlan, 'config' | 'dtype'>): number {
+  return Math.ceil(processBytes + weightBytes(subject))
 }
 
 function cachedBytes(config: ModelConfig, test: BenchmarkTest): number {

@@ -12,7 +12,7 @@ import type { MeasuredSeries } from './result.ts'
 import { forwardAll, sliceSteps } from './trial.ts'
 
 /** A subject's device in the runtime's spelling. */
-const providerOf = {
+export const providerOf = {
   CPU: 'cpu',
   CUDA: 'cuda',
   WEBGPU: 'webgpu',

@@ -34,7 +34,7 @@ const sink: ChildSink = {
 }
 
 /** One entry a job kind, loaded when it is asked for: what reads weights needs no native runtime. */
-async function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcome> {
+async function work({ spec, dataDir, modelRoots, maxResultBytes }: StartMessage): Promise<Outcome> {
   const places = { dataDir, modelRoots }
   switch (spec.kind) {
     case 'BENCHMARK':
@@ -42,7 +42,7 @@ async function work({ spec, dataDir, modelRoots }: StartMessage): Promise<Outcom
     case 'WEIGHT_SLICES':
       return (await import('./weight-slices.ts')).sliceWeights(spec, places, sink)
     case 'ATTENTION_MAPS':
-      return (await import('./attention-maps.ts')).captureAttention(spec, places, sink)
+      return (await import('./attention-maps.ts')).captureMaps(spec, { ...places, maxResultBytes }, sink)
   }
 }
 
