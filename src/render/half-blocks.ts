@@ -6,6 +6,7 @@ import { type Matrix, poolBlocks } from './matrix.ts'
 import { enlarge, type Paint, paintCells, painter, paintSteps } from './paint-cells.ts'
 import { describeSharing, type PictureSubject } from './picture-subject.ts'
 import { attentionShading, type Shading, weightsShading } from './shading.ts'
+import { wrap } from './table.ts'
 import type { ColourDepth } from './terminal-colour.ts'
 import { formatRanges } from './text.ts'
 import type { Theme } from './theme.ts'
@@ -58,7 +59,8 @@ export function paintHeads(picture: TerminalPicture): string {
   const blocks = pooled.map((matrix) => paintCells(enlarge(matrix, zoom), shading, colours, by))
 
   const paint = painter(colours, kindStyles[subject.kind].colour[theme])
-  const lines = [`${paint(kindStyles[subject.kind].mark.character)} ${describeSharing(subject)}`]
+  const [sharing = '', ...rest] = wrap(describeSharing(subject), width - 2)
+  const lines = [`${paint(kindStyles[subject.kind].mark.character)} ${sharing}`, ...rest.map((line) => `  ${line}`)]
   const cells = Math.max(...pooled.map((matrix) => matrix.columns)) * zoom
   for (let first = 0; first < panels.length; first += perRow) {
     const row = panels.slice(first, first + perRow)
@@ -186,7 +188,7 @@ function legend(shading: Shading, colours: ColourDepth, notes: readonly string[]
   const parts = [
     { painted: `${shading.caption}:`, width: shading.caption.length + 1 },
     ...items.map(({ swatch, label }) => ({ painted: `${swatch}${label}`, width: 1 + label.length })),
-    ...notes.map((note) => ({ painted: note, width: note.length })),
+    ...notes.flatMap((note) => wrap(note, width)).map((note) => ({ painted: note, width: note.length })),
   ]
   const lines: string[] = []
   let line = ''

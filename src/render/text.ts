@@ -86,10 +86,17 @@ export function textWidth(text: string, size: number, face: Face = 'regular'): n
 /** Cuts a line at the end so that it takes at most `width` pixels. */
 export function fitText(text: string, width: number, size: number, face: Face = 'regular'): string {
   const visible = visibleText(text)
-  if (textWidth(visible, size, face) <= width) return visible
-  const characters = [...visible]
-  while (characters.length > 0 && textWidth(`${characters.join('')}…`, size, face) > width) characters.pop()
-  return `${characters.join('').trimEnd()}…`
+  const room = width - textWidth('…', size, face)
+  let used = 0
+  let kept = ''
+  let cut: string | null = null
+  for (const character of visible) {
+    if (cut === null && used + textWidth(character, size, face) > room) cut = kept
+    used += textWidth(character, size, face)
+    if (used > width) return `${(cut ?? kept).trimEnd()}…`
+    kept += character
+  }
+  return kept
 }
 
 /** Breaks text at spaces into lines of at most `width` pixels; a longer word is cut. */

@@ -90,6 +90,23 @@ describe('the pyramid of an attention map', () => {
     expect(asText(build(poisoned, size, [16]))).toBe(asText(build(map, size, [16])))
   })
 
+  it('takes rows as long as a query chunk has keys', () => {
+    const size = 300
+    const map = randomAttention(size, seededRandom(6))
+    const tiles: PyramidTile[] = []
+    const pyramid = createTilePyramid(size, storedAs(size), (tile) => tiles.push(tile))
+    for (const [first, end] of [
+      [0, 130],
+      [130, 300],
+    ] as const) {
+      const rows = Array.from({ length: end - first }, (_, row) =>
+        Array.from(map.subarray((first + row) * size, (first + row) * size + end)),
+      )
+      pyramid.push(Float32Array.from(rows.flat()), end)
+    }
+    expect(asText({ tiles, overview: pyramid.finish().bytes })).toBe(asText(build(map, size, [300])))
+  })
+
   it('keeps a lone spike in every maximum and in the overview', () => {
     const size = 600
     const map = new Float32Array(size * size)
@@ -116,7 +133,7 @@ describe('the pyramid of an attention map', () => {
     expect(() => pyramid.push(new Float32Array(5))).toThrow('A map of 4 rows got 5 values')
     pyramid.push(new Float32Array(12))
     expect(() => pyramid.finish()).toThrow('A map of 4 rows got only 3')
-    expect(() => pyramid.push(new Float32Array(8))).toThrow('after its first 3 rows')
+    expect(() => pyramid.push(new Float32Array(8))).toThrow('after its first 3')
   })
 })
 
