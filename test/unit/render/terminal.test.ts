@@ -106,7 +106,7 @@ describe('heads in a terminal', () => {
       subject: subjectOf('MHA', 1, 1),
       heads: [{ head: 0, kvHead: 0, rows, columns: rows, values: spike }],
       quantity: { name: 'attention' },
-      width: 32,
+      width: 48,
       colours: 'none',
     })
     expect(attention).toContain('each cell is the maximum of 2 x 2 values')
@@ -116,7 +116,7 @@ describe('heads in a terminal', () => {
       subject: subjectOf('MHA', 1, 1),
       heads: [{ head: 0, kvHead: 0, rows, columns: rows, values: alternating }],
       quantity: { ...weights, scale: { end: 1, largest: 1 } },
-      width: 32,
+      width: 48,
       colours: 'none',
     })
     expect(mean).toContain('each cell is the mean of 2 x 2 values')
