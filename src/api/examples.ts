@@ -21,6 +21,7 @@ export const namedRuns = [
   'OLDER_FINISHED_RUN',
   'NEWEST_WAITING_RUN',
   'NEWEST_FAILED_RUN',
+  'NEWEST_WEIGHT_SLICES_RUN',
 ] as const
 export type NamedRun = (typeof namedRuns)[number]
 
@@ -69,15 +70,17 @@ export function fillExamples(
 
 /** The stored runs that the examples name. */
 export async function newestIds(db: Database): Promise<Partial<Record<NamedRun, string>>> {
-  const newest = async (first: number, status: RunRow['status'][] | null) => {
-    const { edges } = await pageRuns(db, { first, filter: { status } })
+  const newest = async (first: number, status: RunRow['status'][] | null, kind: RunRow['kind'] | null = null) => {
+    const { edges } = await pageRuns(db, { first, filter: { status, kind } })
     return edges.map(({ node }) => node.id)
   }
-  const [[any], [finished, older], [waiting], [failed]] = await Promise.all([
+  const [[any], [finished, older], [waiting], [failed], [slices]] = await Promise.all([
     newest(1, null),
-    newest(2, ['SUCCEEDED']),
+    // They are compared, as benchmarks are.
+    newest(2, ['SUCCEEDED'], 'BENCHMARK'),
     newest(1, ['QUEUED', 'RUNNING']),
     newest(1, ['FAILED', 'CANCELED']),
+    newest(1, ['SUCCEEDED'], 'WEIGHT_SLICES'),
   ])
   return {
     ...(any && { NEWEST_RUN: any }),
@@ -85,5 +88,6 @@ export async function newestIds(db: Database): Promise<Partial<Record<NamedRun, 
     ...(older && { OLDER_FINISHED_RUN: older }),
     ...(waiting && { NEWEST_WAITING_RUN: waiting }),
     ...(failed && { NEWEST_FAILED_RUN: failed }),
+    ...(slices && { NEWEST_WEIGHT_SLICES_RUN: slices }),
   }
 }

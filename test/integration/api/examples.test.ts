@@ -7,6 +7,7 @@ import { createTestDatabase } from '../../support/test-database.ts'
 import { startTestApi } from './api-under-test.ts'
 import { countStatements } from './counted-statements.ts'
 import { storeFailedRun, storeFinishedRun, storeQueuedRun } from './stored-runs.ts'
+import { storeSlicedRun } from './stored-slices.ts'
 
 const url = await createTestDatabase()
 const db = connectDatabase(url)
@@ -16,6 +17,7 @@ const examples = await readExamples()
 async function storeSome(): Promise<void> {
   await storeFinishedRun(db)
   await storeFailedRun(db)
+  await storeSlicedRun(db)
   await storeQueuedRun(db)
 }
 
