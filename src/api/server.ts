@@ -5,6 +5,7 @@ import { expressMiddleware } from '@as-integrations/express5'
 import express, { type Express } from 'express'
 import type { GraphQLSchema } from 'graphql'
 import { createRequestContext, type RequestContext, type Services } from './context.ts'
+import { serveRunFiles } from './files/run-files.ts'
 import { formatError } from './format-error.ts'
 import { readiness } from './health.ts'
 import { answerErrors, answerUnknownPaths, logRequests, refuseForeignPages, securityHeaders } from './http-guards.ts'
@@ -23,7 +24,7 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-/** GraphQL over HTTP and WebSocket, the playground and the two health addresses, not yet listening. */
+/** GraphQL over HTTP and WebSocket, the playground, files of runs and the two health addresses, not yet listening. */
 export async function createApiServer(services: Services): Promise<ApiServer> {
   const { config, log } = services
   const schema = createSchema()
@@ -31,6 +32,7 @@ export async function createApiServer(services: Services): Promise<ApiServer> {
   const httpServer = createServer(app)
   const subscriptions = serveSubscriptions(httpServer, schema, services)
   const apollo = await startApollo(schema, httpServer, services)
+  const files = serveRunFiles({ ...services, schema })
 
   app.disable('x-powered-by')
   app.use(logRequests(log), securityHeaders, refuseForeignPages(config))
@@ -48,12 +50,14 @@ export async function createApiServer(services: Services): Promise<ApiServer> {
       context: async ({ res }) => createRequestContext(services, res.locals.caller),
     }),
   )
+  app.use('/runs', files.router)
   app.use(answerUnknownPaths, answerErrors(log))
 
   return {
     httpServer,
     async close() {
       await Promise.all([subscriptions.close(drainMs), apollo.stop()])
+      await files.close()
     },
   }
 }

@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts'
 import { diversityOf } from '../presenters/diversity.ts'
 import type { AskedFile, FileServices } from './file-route.ts'
 import { type PictureFormat, type PictureOptions, pictureFile } from './picture-file.ts'
-import { promptNote, subjectOf, unfinishedNotes } from './picture-notes.ts'
+import { frameOf, promptNote } from './picture-notes.ts'
 import type { RunFile } from './send-file.ts'
 import { readMaps, requireMaps } from './stored-maps.ts'
 
@@ -39,8 +39,8 @@ export async function attentionMap(asked: Asked<{ prompt: number; layer: number;
 async function readPicture(services: FileServices, run: RunRow, maps: readonly StoredHead[], most: number) {
   const [map] = maps
   if (map === undefined) throw new Error('there is no map to draw')
-  const [subject, prompts, { heads, pooled }] = await Promise.all([
-    subjectOf(services.db, run, map.layer),
+  const [{ subject, origin }, prompts, { heads, pooled }] = await Promise.all([
+    frameOf(services.db, run, map.layer),
     findPrompts(services.db, [run.id]),
     readMaps(services.db, maps, most),
   ])
@@ -50,7 +50,7 @@ async function readPicture(services: FileServices, run: RunRow, maps: readonly S
     subject,
     heads,
     quantity: { name: 'attention', ...(tokens && { tokens }), ...(pooled && { pooled }) } as const,
-    notes: [...(prompt ? [promptNote(prompt)] : []), ...unfinishedNotes(run)],
+    notes: [...(prompt ? [promptNote(prompt)] : []), ...origin],
   }
 }
 
@@ -66,13 +66,14 @@ export async function diversityMatrix({ services, run, place, options }: Asked<{
     )
   }
   const { heads, jsDistance, perPrompt } = diversityOf(row)
+  const { subject, origin } = await frameOf(services.db, run, layer)
   const picture = {
-    subject: await subjectOf(services.db, run, layer),
+    subject,
     layer,
     measure: 'Jensen-Shannon distance',
     values: jsDistance,
     heads: heads.map(({ head }) => head),
-    notes: [`Mean over ${perPrompt.length} prompts. 0: the same map; 1: no key in common.`, ...unfinishedNotes(run)],
+    notes: [`Mean over ${perPrompt.length} prompts. 0: the same map; 1: no key in common.`, ...origin],
     theme: options.theme,
   }
   return pictureFile(services.drawing, { of: 'distances', picture }, format, options, `diversity-L${layer}`)

@@ -8,8 +8,8 @@ import { version } from '../version.ts'
  * An address that names an attempt must never show another's results.
  * @throws AppError NOT_FOUND
  */
-export function refuseOtherAttempt(run: RunRow, attempt: number | undefined): void {
-  if (attempt === undefined || attempt === run.attempt) return
+export function refuseOtherAttempt(run: RunRow, attempt: number | null): void {
+  if (attempt === null || attempt === run.attempt) return
   throw new AppError(
     'NOT_FOUND',
     `run ${run.id} holds no results of attempt ${attempt}; its latest is ${run.attempt}`,
@@ -28,9 +28,9 @@ export interface Caching {
  * names it, whoever asks may keep the answer for good. Any other answer is forgotten: null. The next version may draw
  * otherwise, so the tag carries ours; it is weak, for compressed or not it is the same.
  */
-export function cachingOf(run: RunRow, attempt: number | undefined): Caching | null {
+export function cachingOf(run: RunRow, attempt: number | null): Caching | null {
   const finished = finalStatuses.some((status) => status === run.status)
-  if (!finished || attempt === undefined) return null
+  if (!finished || attempt === null) return null
   return {
     'Cache-Control': 'private, max-age=31536000, immutable',
     ETag: `W/"${version}-${run.id}-${attempt}"`,

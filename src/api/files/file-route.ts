@@ -11,14 +11,14 @@ import type { Drawing } from './drawing.ts'
 import { type RunFile, sendFile } from './send-file.ts'
 
 /** One address under `/runs/:id`, and what answers it. */
-export interface FileRoute<Place extends z.ZodType, Options extends z.ZodType<{ attempt?: number | undefined }>> {
+export interface FileRoute<Place extends z.ZodType, Options extends z.ZodType<object>> {
   /** as Express has it, such as `/attention/:prompt/overview.u8` */
   path: string
   /** kinds of runs that have it; others are NOT_FOUND */
   kinds: readonly RunKind[]
   /** the parameters of the path; one that does not fit is NOT_FOUND */
   place: Place
-  /** what follows the question mark, by `fileOptions`; what does not fit is VALIDATION_FAILED */
+  /** what follows the question mark, of `fileOptions` where it may be kept; what does not fit is VALIDATION_FAILED */
   options: Options
   answer(asked: AskedFile<z.output<Place>, z.output<Options>>): Promise<RunFile>
 }
@@ -48,7 +48,7 @@ export function fileOptions<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 /** Serves an address of a run: finds the run, parses every parameter, and answers 304 where nothing can have changed. */
-export function serveFile<Place extends z.ZodType, Options extends z.ZodType<{ attempt?: number | undefined }>>(
+export function serveFile<Place extends z.ZodType, Options extends z.ZodType<object>>(
   router: Router,
   services: FileServices,
   route: FileRoute<Place, Options>,
@@ -61,8 +61,9 @@ export function serveFile<Place extends z.ZodType, Options extends z.ZodType<{ a
     const run = (await findRuns(services.db, [id])).get(id.toLowerCase())
     if (run === undefined) throw noSuchRun(id)
     if (!route.kinds.includes(run.kind)) throw otherKind(run)
-    refuseOtherAttempt(run, options.attempt)
-    const caching = cachingOf(run, options.attempt)
+    const attempt = 'attempt' in options && typeof options.attempt === 'number' ? options.attempt : null
+    refuseOtherAttempt(run, attempt)
+    const caching = cachingOf(run, attempt)
     if (isKnown(request, caching))
       return void response
         .set({ ...caching })

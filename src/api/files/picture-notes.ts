@@ -18,16 +18,18 @@ function pictureSubject(subject: SubjectRow, layer: number): PictureSubject {
   }
 }
 
-/** The same from a run of one subject. */
-export async function subjectOf(db: Queries, run: RunRow, layer: number): Promise<PictureSubject> {
+/** Whose heads a run's pictures of a layer show, and the lines that tell of which weights and whether more is to come. */
+export async function frameOf(db: Queries, run: RunRow, layer: number) {
   const [subject] = (await findSubjects(db, [run.id])).get(run.id) ?? []
   if (subject === undefined) throw new Error(`run ${run.id} has no subject`)
-  return pictureSubject(subject, layer)
-}
-
-/** A line of a picture that tells whether more is to come, or never will; none where the run has SUCCEEDED. */
-export function unfinishedNotes({ status }: RunRow): string[] {
-  return status === 'SUCCEEDED' ? [] : [`Not finished: the run is ${status}.`]
+  const { fingerprint } = subject
+  return {
+    subject: pictureSubject(subject, layer),
+    origin: [
+      ...(fingerprint === null ? [] : [`Checkpoint ${fingerprint.slice(0, 12)}, run ${run.id}`]),
+      ...(run.status === 'SUCCEEDED' ? [] : [`Not finished: the run is ${run.status}.`]),
+    ],
+  }
 }
 
 const mostCharacters = 160

@@ -1,0 +1,33 @@
+import compression from 'compression'
+import { Router } from 'express'
+import { serveExports } from '../exports/export-files.ts'
+import type { ExportServices } from '../exports/run-contents.ts'
+import { refuseEmbedding, requireToken } from './access.ts'
+import { serveAttentionFiles } from './attention-files.ts'
+import { startDrawing } from './drawing.ts'
+import { serveWeightFiles } from './weight-files.ts'
+
+export interface RunFiles {
+  /** to be mounted at `/runs` */
+  router: Router
+  close(): Promise<void>
+}
+
+/** What a run holds as pictures, arrays and tiles: every address under `/runs/:id`. */
+export function serveRunFiles(services: ExportServices): RunFiles {
+  const drawing = startDrawing()
+  const router = Router()
+  router.use(
+    refuseEmbedding,
+    requireToken(services.config),
+    compression({
+      // PNG and zip are compressed already; raw numbers a little less than text.
+      filter: (request, response) =>
+        response.getHeader('Content-Type') === 'application/octet-stream' || compression.filter(request, response),
+    }),
+  )
+  serveAttentionFiles(router, { ...services, drawing })
+  serveWeightFiles(router, { ...services, drawing })
+  serveExports(router, { ...services, drawing })
+  return { router, close: () => drawing.close() }
+}
