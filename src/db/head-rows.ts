@@ -2,13 +2,13 @@ import { Prisma } from '../generated/prisma/client.ts'
 import type {
   AttentionHeadRow,
   AttentionPromptRow,
-  AttentionTileRow,
   HeadDiversityRow,
   HeadRows,
   HeadSharingRow,
   WeightMatrixRow,
 } from '../heads/rows.ts'
 import type { Database } from './client.ts'
+import { insertTiles } from './insert-tiles.ts'
 import type { Guard } from './rows.ts'
 import { isRunningAttempt } from './run-moves.ts'
 import { storableText } from './stored-text.ts'
@@ -19,6 +19,7 @@ import { storableText } from './stored-text.ts'
  * @returns false where the run is no longer this attempt's; then nothing was written
  */
 export async function insertHeadRows(db: Database, guard: Guard, batch: HeadRows): Promise<boolean> {
+  if (batch.of === 'attentionTiles') return insertTiles(db, guard, batch.rows)
   const values = valuesOf(batch)
   const { table, columns } = tables[batch.of]
   const names = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ')
@@ -39,6 +40,8 @@ export async function insertHeadRows(db: Database, guard: Guard, batch: HeadRows
   return result.length > 0
 }
 
+type SmallRows = Exclude<HeadRows, { of: 'attentionTiles' }>
+
 /** Where each kind of row goes; its columns in the order in which `valuesOf` names them. */
 const tables = {
   weightMatrices: {
@@ -57,14 +60,10 @@ const tables = {
     table: 'AttentionHead',
     columns: ['prompt', 'layer', 'head', 'kvHead', 'size', 'storedAs', 'entropy', 'overviewSide', 'overview'],
   },
-  attentionTiles: {
-    table: 'AttentionTile',
-    columns: ['prompt', 'layer', 'head', 'level', 'row', 'column', 'statistic', 'rows', 'columns', 'data'],
-  },
   headDiversity: { table: 'HeadDiversity', columns: ['layer', 'values'] },
-} as const satisfies Record<HeadRows['of'], { table: string; columns: readonly string[] }>
+} as const satisfies Record<SmallRows['of'], { table: string; columns: readonly string[] }>
 
-function valuesOf(batch: HeadRows): Prisma.Sql[] {
+function valuesOf(batch: SmallRows): Prisma.Sql[] {
   switch (batch.of) {
     case 'weightMatrices':
       return batch.rows.map(weightMatrix)
@@ -74,8 +73,6 @@ function valuesOf(batch: HeadRows): Prisma.Sql[] {
       return batch.rows.map(attentionPrompt)
     case 'attentionHeads':
       return batch.rows.map(attentionHead)
-    case 'attentionTiles':
-      return batch.rows.map(attentionTile)
     case 'headDiversity':
       return batch.rows.map(headDiversity)
   }
@@ -102,11 +99,6 @@ function attentionPrompt(row: AttentionPromptRow): Prisma.Sql {
 function attentionHead(row: AttentionHeadRow): Prisma.Sql {
   return Prisma.sql`(${row.prompt}::int, ${row.layer}::int, ${row.head}::int, ${row.kvHead}::int, ${row.size}::int,
     ${row.storedAs}::text, ${row.entropy}::float8, ${row.overviewSide}::int, ${bytes(row.overview)}::bytea)`
-}
-
-function attentionTile(row: AttentionTileRow): Prisma.Sql {
-  return Prisma.sql`(${row.prompt}::int, ${row.layer}::int, ${row.head}::int, ${row.level}::int, ${row.row}::int,
-    ${row.column}::int, ${row.statistic}::"TileStatistic", ${row.rows}::int, ${row.columns}::int, ${bytes(row.data)}::bytea)`
 }
 
 function headDiversity(row: HeadDiversityRow): Prisma.Sql {
