@@ -12,7 +12,7 @@ import { littleEndianBytes } from './npy.ts'
  */
 
 export const tileSide = 256
-export const overviewLimit = 64
+const overviewLimit = 64
 
 /** Element type of a stored map. */
 export type StoredDtype = 'F32' | 'F16'

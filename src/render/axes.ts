@@ -3,7 +3,7 @@ import { textWidth, tokenLabel } from './text.ts'
 import { grounds, type Theme } from './theme.ts'
 
 /** A label every so many cells, so that lines of 11 pixels do not touch: 1, 2, 4, 8 and so on. */
-export function labelEvery(cell: number, pitch = 12): number {
+function labelEvery(cell: number, pitch = 12): number {
   let every = 1
   while (every * cell < pitch) every *= 2
   return every
@@ -56,12 +56,12 @@ export function numberAxis(
 
 const labelSize = 11
 
-export function widestLabel(axis: Axis): number {
+function widestLabel(axis: Axis): number {
   return Math.max(0, ...axis.labels.map((label) => (label === null ? 0 : textWidth(label, labelSize, 'mono'))))
 }
 
 /** Whether all labels fit over their own cells side by side; else they must stand upright. */
-export function labelsLieFlat(axis: Axis, cell: number): boolean {
+function labelsLieFlat(axis: Axis, cell: number): boolean {
   const every = axis.labels.findIndex((label, index) => index > 0 && label !== null)
   return widestLabel(axis) + 6 <= cell * (every < 1 ? Math.max(1, axis.labels.length) : every)
 }

@@ -63,7 +63,7 @@ export function oklch(lightness: number, chroma: number, hue: number): Rgb {
 }
 
 /** Relative luminance of WCAG 2.2, 0 to 1. */
-export function luminance(colour: Rgb): number {
+function luminance(colour: Rgb): number {
   const [red, green, blue] = linearRgb(colour)
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }

@@ -73,7 +73,11 @@ export function gridShadings(
   }
   const caption = `weight, W_${quantity.projection}`
   if (scale === 'shared') {
-    const bar = weightsShading(theme, quantity.scale ?? weightsScale(matrices), `${caption}, one scale for all`)
+    const bar = weightsShading(
+      theme,
+      quantity.scale ?? weightsScale(matrices),
+      matrices.length === 1 ? caption : `${caption}, one scale for all`,
+    )
     return { bar, each: matrices.map(() => bar) }
   }
   const bar = weightsShading(

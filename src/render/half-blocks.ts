@@ -39,9 +39,11 @@ const gap = 2
  * for two rows where it has none. Over the heads that read one K/V head stands a bracket. What is too wide is pooled, mean
  * for weights and maximum for attention, and the legend says so.
  * @returns lines joined by line breaks, each at most `width` columns (of 24 at least)
+ * @throws RangeError without heads
  */
 export function paintHeads(picture: TerminalPicture): string {
   const { subject, quantity, colours, theme = 'dark' } = picture
+  if (picture.heads.length === 0) throw new RangeError('A grid of heads needs at least one head.')
   const width = Math.max(24, picture.width)
   const attention = quantity.name === 'attention'
   const panels = panelsOf(picture)
@@ -72,7 +74,7 @@ export function paintHeads(picture: TerminalPicture): string {
       lines.push(painted.map((block) => side + (block[line] ?? ' '.repeat(cells))).join(' '.repeat(gap)))
     }
   }
-  const notes = [attention ? 'blank: later tokens' : 'one scale for all']
+  const notes = attention ? ['blank: later tokens'] : panels.length > 1 ? ['one scale for all'] : []
   if (factor > 1) notes.push(`each cell is the ${by} of ${factor} x ${factor} values`)
   return [...lines, '', ...legend(shading, colours, notes, width)].map((line) => line.trimEnd()).join('\n')
 }

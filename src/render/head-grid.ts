@@ -38,8 +38,10 @@ const spineWidth = 22
 /**
  * All heads of a layer in one picture, with a bracket over the query heads that read the same K and V.
  * @returns an SVG document
+ * @throws RangeError without heads
  */
 export function drawHeadGrid(picture: HeadGridPicture): string {
+  if (picture.heads.length === 0) throw new RangeError('A grid of heads needs at least one head.')
   return drawsOnce(picture) ? drawSharedMatrices(picture) : drawEachHead(picture)
 }
 

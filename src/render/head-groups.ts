@@ -26,7 +26,7 @@ export function groupHeads<Head extends { head: number; kvHead: number | null }>
 }
 
 /** The largest difference between a group's first matrix and its others. */
-export function differenceWithin({ heads }: HeadGroup<HeadMatrix>): number {
+function differenceWithin({ heads }: HeadGroup<HeadMatrix>): number {
   const first = heads[0]?.values ?? []
   return Math.max(0, ...heads.map(({ values }) => largestDifference(first, values)))
 }

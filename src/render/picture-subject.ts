@@ -14,7 +14,7 @@ export interface PictureSubject {
 }
 
 /** Query heads that read a K/V head: head h reads K/V head floor(h / (heads / kvHeads)) (Ainslie et al. 2023). */
-export function headsOfKvHead({ heads, kvHeads }: PictureSubject, kvHead: number | null): number[] {
+function headsOfKvHead({ heads, kvHeads }: PictureSubject, kvHead: number | null): number[] {
   const all = Array.from({ length: heads }, (_, head) => head)
   return kvHeads === null ? all : all.filter((head) => Math.floor((head * kvHeads) / heads) === kvHead)
 }

@@ -77,6 +77,6 @@ export function formatNumber(value: number): string {
   return value.toExponential(1).replace('e+', 'e').replace('-', '−')
 }
 
-export function formatSigned(value: number): string {
+function formatSigned(value: number): string {
   return value === 0 ? '0' : `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value))}`
 }

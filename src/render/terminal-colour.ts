@@ -1,4 +1,4 @@
-import { type Rgb, rgbToOklab } from './colour-space.ts'
+import { type Oklab, type Rgb, rgbToOklab } from './colour-space.ts'
 
 /** What colours a terminal shows. */
 export type ColourDepth = 'truecolor' | '256' | 'none'
@@ -25,6 +25,7 @@ const palette: readonly Rgb[] = [
   ...Array.from({ length: 24 }, (_, step): Rgb => [8 + 10 * step, 8 + 10 * step, 8 + 10 * step]),
 ]
 
+let paletteLab: readonly Oklab[] | null = null
 const known = new Map<string, number>()
 
 /** The nearest of the 240 in OKLab, where distances are as the eye has them. */
@@ -32,11 +33,11 @@ function nearestOf256(colour: Rgb): number {
   const key = colour.join()
   const found = known.get(key)
   if (found !== undefined) return found
+  paletteLab ??= palette.map(rgbToOklab)
   const [lightness, a, b] = rgbToOklab(colour)
   let nearest = 0
   let least = Number.POSITIVE_INFINITY
-  for (const [index, candidate] of palette.entries()) {
-    const [otherLightness, otherA, otherB] = rgbToOklab(candidate)
+  for (const [index, [otherLightness, otherA, otherB]] of paletteLab.entries()) {
     const distance = (lightness - otherLightness) ** 2 + (a - otherA) ** 2 + (b - otherB) ** 2
     if (distance < least) {
       least = distance

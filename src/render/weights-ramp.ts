@@ -2,7 +2,7 @@ import { oklch, type Rgb } from './colour-space.ts'
 import type { Theme } from './theme.ts'
 
 /** An odd number of steps, so that zero has a step of its own in the middle. */
-export const divergingSteps = 255
+const divergingSteps = 255
 
 /** Equal |w| has equal lightness on both sides; hues far apart for every colour vision; the middle is grey. */
 const ends = {

@@ -33,11 +33,11 @@ describe('heads in a terminal', () => {
       const subject = subjectOf(kind, heads, kvHeads)
       const pictures = [
         { subject, heads: attentionHeads(heads, kvHeads, 9, random), quantity: { name: 'attention' } as const },
-        { subject, heads: attentionHeads(heads, kvHeads, 70, random), quantity: { name: 'attention' } as const },
+        { subject, heads: attentionHeads(heads, kvHeads, 40, random), quantity: { name: 'attention' } as const },
       ]
-      const slices = kvHeads === null ? [] : weightHeads(heads, kvHeads, 50, 64, random)
+      const slices = kvHeads === null ? [] : weightHeads(heads, kvHeads, 12, 64, random)
       const views = slices.length === 0 ? [] : (['shared', 'heads'] as const)
-      for (const width of [24, 40, 80, 133]) {
+      for (const width of [24, 80, 133]) {
         const painted = [
           ...pictures.map((picture) => paintHeads({ ...picture, width, colours })),
           ...views.map((view) => paintHeads({ subject, heads: slices, quantity: weights, view, width, colours })),
