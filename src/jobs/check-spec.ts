@@ -5,7 +5,7 @@ import { checkContext, checkRunnable, type PlannedSubject } from './subjects.ts'
 
 /**
  * Refuses what a spec and its subjects' configurations show to be impossible, before anything is queued.
- * @param maxResultBytes what one run on attention maps may store
+ * @param maxResultBytes what one run about heads may store
  * @throws AppError CONFIG_UNSUPPORTED, CONTEXT_EXCEEDED, LIMIT_EXCEEDED, VALIDATION_FAILED
  */
 export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[], maxResultBytes: number): void {
@@ -17,7 +17,7 @@ export function checkSpec(spec: RunSpec, subjects: readonly PlannedSubject[], ma
     case 'WEIGHT_SLICES':
       // Weights that are there are read as they are, also of families without a graph; the others the engine makes.
       checkRunnable(subjects.filter(({ spec: { source, convert } }) => 'synthetic' in source || convert !== null))
-      for (const { spec: subject, config } of subjects) checkWeightSlices(spec, subject.name, config)
+      for (const { spec: subject, config } of subjects) checkWeightSlices(spec, subject.name, config, maxResultBytes)
       break
     case 'ATTENTION_MAPS':
       checkRunnable(subjects)

@@ -5,8 +5,8 @@ import type { Projection } from '../heads/rows.ts'
 import { checkHeads } from './check-heads.ts'
 import type { WeightSlicesSpec } from './spec.ts'
 
-/** What a run may store: gpt2-medium's default slices of one layer are 0.4 MB, all of its 1,536 whole matrices 403 MB. */
-const storedSlicesLimit = 256 * 1024 * 1024
+/** What a run may store at most: gpt2-medium's default slices of one layer are 0.4 MB, all of its 1,536 whole matrices 403 MB. */
+const mostSliceBytes = 256 * 1024 * 1024
 /** Of the likeness of two heads: three numbers as JSON. */
 const pairBytes = 60
 
@@ -59,18 +59,25 @@ export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: M
 
 /**
  * Refuses a spec whose slices would take too much of the database.
+ * @param maxResultBytes what one run may store in this installation
  * @throws AppError LIMIT_EXCEEDED with the arithmetic, and those of planWeightSlices
  */
-export function checkWeightSlices(spec: WeightSlicesSpec, name: string, config: ModelConfig): void {
+export function checkWeightSlices(
+  spec: WeightSlicesSpec,
+  name: string,
+  config: ModelConfig,
+  maxResultBytes: number,
+): void {
   const plan = planWeightSlices(spec, name, config)
   const slices = plan.reduce((sum, one) => sum + bytesOf(one), 0)
+  const limit = Math.min(mostSliceBytes, maxResultBytes)
   const sharing = plan.length * config.heads ** 2 * pairBytes
   const [largest] = plan.toSorted((a, b) => bytesOf(b) - bytesOf(a))
-  if (slices + sharing <= storedSlicesLimit || largest === undefined) return
+  if (slices + sharing <= limit || largest === undefined) return
   const { matrices, projection, layer, rows, columns } = largest
   throw new AppError(
     'LIMIT_EXCEEDED',
-    `${name} in ${plan.length} pairs of layer and projection would take ${mebibytes(slices + sharing)}, more than ${mebibytes(storedSlicesLimit)}: ${mebibytes(slices)} of slices, most in W_${projection} of layer ${layer} with ${matrices.length} matrices x ${rows} rows x ${columns} columns x 4 B, and ${mebibytes(sharing)} of likeness, ${plan.length} x ${config.heads} x ${config.heads} heads x ${pairBytes} B`,
+    `${name} in ${plan.length} pairs of layer and projection would take ${mebibytes(slices + sharing)}, more than ${mebibytes(limit)}: ${mebibytes(slices)} of slices, most in W_${projection} of layer ${layer} with ${matrices.length} matrices x ${rows} rows x ${columns} columns x 4 B, and ${mebibytes(sharing)} of likeness, ${plan.length} x ${config.heads} x ${config.heads} heads x ${pairBytes} B`,
     'Ask for fewer layers, projections, heads, rows or columns, or in several runs.',
   )
 }

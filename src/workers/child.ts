@@ -40,7 +40,7 @@ async function work({ spec, dataDir, modelRoots, maxResultBytes }: StartMessage)
     case 'BENCHMARK':
       return (await import('./benchmark.ts')).measureBenchmark(spec, places, sink)
     case 'WEIGHT_SLICES':
-      return (await import('./weight-slices.ts')).sliceWeights(spec, places, sink)
+      return (await import('./weight-slices.ts')).sliceWeights(spec, { ...places, maxResultBytes }, sink)
     case 'ATTENTION_MAPS':
       return (await import('./attention-maps.ts')).captureMaps(spec, { ...places, maxResultBytes }, sink)
   }

@@ -5,7 +5,7 @@ import { progressOf, type Report } from '../bench/progress.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { shareOf } from '../heads/head-sharing.ts'
-import { planWeightSlices } from '../jobs/check-weight-slices.ts'
+import { checkWeightSlices, planWeightSlices } from '../jobs/check-weight-slices.ts'
 import type { Warning } from '../jobs/glossary.ts'
 import type { WeightSlicesSpec } from '../jobs/spec.ts'
 import { inBatches, modelDimensionsFirst, readLayer, rowsOf } from './layer-slices.ts'
@@ -19,12 +19,14 @@ import { ensureMemory } from './slice-memory.ts'
  */
 export async function sliceWeights(
   spec: WeightSlicesSpec,
-  places: { dataDir: string; modelRoots: readonly string[] },
+  places: { dataDir: string; modelRoots: readonly string[]; maxResultBytes: number },
   sink: ChildSink,
 ): Promise<Outcome> {
   const environment = readEnvironment()
   const progress = progressOf(sink)
   const { name, checkpoint, config } = await open(spec, places, progress.share(0, 0.3))
+  // Once more: a folder may hold another model by now.
+  checkWeightSlices(spec, name, config, places.maxResultBytes)
   const plan = planWeightSlices(spec, name, config)
   ensureMemory(plan, name, config)
   await sink.subjects([describeOpened(0, { checkpoint, config })])

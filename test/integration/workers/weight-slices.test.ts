@@ -41,7 +41,7 @@ async function slice(path: string, fields: object = {}, convert: object | null =
   const got: Omit<Sliced, 'outcome'> = { matrices: [], sharing: [], subjects: [], messages: [], fractions: [] }
   const outcome = await sliceWeights(
     spec,
-    { dataDir, modelRoots: [golden, dataDir] },
+    { dataDir, modelRoots: [golden, dataDir], maxResultBytes: 1e6 },
     {
       progress: async (fraction, message) => {
         got.messages.push(message)

@@ -89,7 +89,7 @@ describe('the size of what would be stored', () => {
   }
 
   it('is refused above 256 MiB, with the arithmetic', () => {
-    expect(() => checkWeightSlices(specOf(everything), 'gpt2-medium', medium)).toThrow(
+    expect(() => checkWeightSlices(specOf(everything), 'gpt2-medium', medium, 4e9)).toThrow(
       expect.objectContaining({
         code: 'LIMIT_EXCEEDED',
         message: expect.stringContaining(
@@ -99,15 +99,19 @@ describe('the size of what would be stored', () => {
     )
   })
 
+  it('is refused above what the installation lets a run store', () => {
+    expect(() => checkWeightSlices(specOf({}), 'm', medium, 2 ** 18)).toThrow(/would take 0\.4 MiB, more than 0\.3 MiB/)
+  })
+
   it('counts a shared matrix once', () => {
     const kOnly = { ...everything, projections: ['K', 'V', 'Q'] }
-    expect(() => checkWeightSlices(specOf(kOnly), 'm', medium)).toThrow(/288 MiB of slices/)
-    checkWeightSlices(specOf(kOnly), 'm', withKvHeads(medium, 4))
+    expect(() => checkWeightSlices(specOf(kOnly), 'm', medium, 4e9)).toThrow(/288 MiB of slices/)
+    checkWeightSlices(specOf(kOnly), 'm', withKvHeads(medium, 4), 4e9)
   })
 
   it('lets the default of the largest models through', () => {
     for (const name of ['falcon-7b', 'falcon-40b', 'llama-3.1-70b', 'gpt3-175b']) {
-      checkWeightSlices(specOf({ projections: ['Q', 'K', 'V', 'O'] }), name, presetConfig(name))
+      checkWeightSlices(specOf({ projections: ['Q', 'K', 'V', 'O'] }), name, presetConfig(name), 4e9)
     }
   })
 })
