@@ -22,9 +22,12 @@ export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): Benchmark
 /** How many series a finished run of tinySpec has: LOAD and two tests of two subjects. */
 export const tinySeries = 6
 
-/** The same with so many blocks that whoever learns of one of them finds the run still in the midst of them. */
+/**
+ * The same with trials for a second and a half in each test, however busy the machine is: whoever learns of a block finds
+ * the run still in the midst of them.
+ */
 export function manyTrialsSpec(): BenchmarkSpecInput {
-  return tinySpec({ blocks: 300 })
+  return tinySpec({ blocks: 1000, maxSeconds: 1.5 })
 }
 
 /** A run that would take about half a minute: something to stop. */
