@@ -94,6 +94,11 @@ function wrapStore(store: RunStore): RunStore {
       if (writes === 3) await at('between two writes')
       return store.insertSeries(guard, rows)
     },
+    async insertHeads(guard, batch) {
+      writes++
+      if (writes === 3) await at('between two writes')
+      return store.insertHeads(guard, batch)
+    },
     async finish(guard, result, log) {
       await at('before the end')
       const finished = await store.finish(guard, result, log)
