@@ -34,7 +34,7 @@ export function drawHeading(heading: {
   const parts: string[] = []
   let at = y
   if (subject.synthetic && beside) parts.push(drawBadge(x + width - badgeWidth, at, theme))
-  for (const line of wrapText(heading.title, width, 17, 'bold')) {
+  for (const line of wrapText(heading.title, width, 17, { face: 'bold' })) {
     parts.push(textAt(x, at + 17, line, { size: 17, face: 'bold' }))
     at += 24
   }

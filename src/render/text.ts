@@ -99,17 +99,33 @@ export function fitText(text: string, width: number, size: number, face: Face = 
   return kept
 }
 
-/** Breaks text at spaces into lines of at most `width` pixels; a longer word is cut. */
-export function wrapText(text: string, width: number, size: number, face: Face = 'regular'): string[] {
+/**
+ * Breaks text at spaces into lines of at most `width` pixels; a longer word is cut. What does not fit into `mostLines`
+ * lines, as of a long prompt, is left out behind an ellipsis.
+ */
+export function wrapText(
+  text: string,
+  width: number,
+  size: number,
+  { face = 'regular', mostLines = 4 }: { face?: Face; mostLines?: number } = {},
+): string[] {
+  // No line holds more characters than a few a pixel.
+  const most = Math.ceil(mostLines * width)
+  const visible = visibleText(text.slice(0, most))
+  const words = (text.length > most ? `${visible}…` : visible).split(' ')
   const lines: string[] = []
   let line = ''
-  for (const word of visibleText(text).split(' ')) {
+  for (const [index, word] of words.entries()) {
     const joined = line === '' ? word : `${line} ${word}`
-    if (textWidth(joined, size, face) <= width) line = joined
-    else {
-      if (line !== '') lines.push(line)
-      line = fitText(word, width, size, face)
+    if (textWidth(joined, size, face) <= width) {
+      line = joined
+      continue
     }
+    if (line !== '' && lines.length === mostLines - 1) {
+      return [...lines, fitText(`${line} ${words.slice(index).join(' ')}`, width, size, face)]
+    }
+    if (line !== '') lines.push(line)
+    line = fitText(word, width, size, face)
   }
   return line === '' ? lines : [...lines, line]
 }

@@ -61,6 +61,10 @@ describe('text in pictures', () => {
       expect(textWidth(line, 12)).toBeLessThanOrEqual(100)
     }
     expect(wrapText('one two', 400, 12)).toEqual(['one two'])
+    const cut = wrapText(long, 100, 12, { mostLines: 3 })
+    expect(cut).toHaveLength(3)
+    expect(cut.at(-1)).toMatch(/…$/)
+    expect(wrapText('x'.repeat(1e6), 100, 12)).toEqual([fitText('x'.repeat(400), 100, 12)])
   })
 
   it('writes heads as ranges', () => {
