@@ -22,6 +22,7 @@ export const namedRuns = [
   'NEWEST_WAITING_RUN',
   'NEWEST_FAILED_RUN',
   'NEWEST_WEIGHT_SLICES_RUN',
+  'NEWEST_ATTENTION_MAPS_RUN',
 ] as const
 export type NamedRun = (typeof namedRuns)[number]
 
@@ -74,13 +75,14 @@ export async function newestIds(db: Database): Promise<Partial<Record<NamedRun, 
     const { edges } = await pageRuns(db, { first, filter: { status, kind } })
     return edges.map(({ node }) => node.id)
   }
-  const [[any], [finished, older], [waiting], [failed], [slices]] = await Promise.all([
+  const [[any], [finished, older], [waiting], [failed], [slices], [maps]] = await Promise.all([
     newest(1, null),
     // They are compared, as benchmarks are.
     newest(2, ['SUCCEEDED'], 'BENCHMARK'),
     newest(1, ['QUEUED', 'RUNNING']),
     newest(1, ['FAILED', 'CANCELED']),
     newest(1, ['SUCCEEDED'], 'WEIGHT_SLICES'),
+    newest(1, ['SUCCEEDED'], 'ATTENTION_MAPS'),
   ])
   return {
     ...(any && { NEWEST_RUN: any }),
@@ -89,5 +91,6 @@ export async function newestIds(db: Database): Promise<Partial<Record<NamedRun, 
     ...(waiting && { NEWEST_WAITING_RUN: waiting }),
     ...(failed && { NEWEST_FAILED_RUN: failed }),
     ...(slices && { NEWEST_WEIGHT_SLICES_RUN: slices }),
+    ...(maps && { NEWEST_ATTENTION_MAPS_RUN: maps }),
   }
 }

@@ -4,11 +4,13 @@ import { AppError } from '../../errors.ts'
 import { finalStatuses } from '../../jobs/glossary.ts'
 import { version } from '../version.ts'
 
+type KnownRun = Pick<RunRow, 'id' | 'status' | 'attempt'>
+
 /**
  * An address that names an attempt must never show another's results.
  * @throws AppError NOT_FOUND
  */
-export function refuseOtherAttempt(run: RunRow, attempt: number | null): void {
+export function refuseOtherAttempt(run: KnownRun, attempt: number | null): void {
   if (attempt === null || attempt === run.attempt) return
   throw new AppError(
     'NOT_FOUND',
@@ -28,7 +30,7 @@ export interface Caching {
  * names it, whoever asks may keep the answer for good. Any other answer is forgotten: null. The next version may draw
  * otherwise, so the tag carries ours; it is weak, for compressed or not it is the same.
  */
-export function cachingOf(run: RunRow, attempt: number | null): Caching | null {
+export function cachingOf(run: KnownRun, attempt: number | null): Caching | null {
   const finished = finalStatuses.some((status) => status === run.status)
   if (!finished || attempt === null) return null
   return {

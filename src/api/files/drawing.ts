@@ -56,7 +56,8 @@ export function startDrawing(): Drawing {
   }
 
   return {
-    draw(request) {
+    async draw(request) {
+      if (closed) throw new Error('the server is closing')
       if (queue.length >= mostWaiting) throw tooManyWaiting()
       return new Promise((resolve, reject) => {
         queue.push({ request, resolve, reject })

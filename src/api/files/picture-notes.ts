@@ -37,7 +37,8 @@ const mostCharacters = 160
 /** `Prompt 0, 9 tokens: "The quick brown fox..."`. */
 export function promptNote({ prompt, text, tokens }: AttentionPromptRow): string {
   const generated = tokens.filter((token) => token.generated).length
-  const count = `${tokens.length - generated} tokens${generated > 0 ? ` and ${generated} generated` : ''}`
+  const given = tokens.length - generated
+  const count = `${given} token${given === 1 ? '' : 's'}${generated > 0 ? ` and ${generated} generated` : ''}`
   const shown = [...(text || tokens.map((token) => token.text).join(''))]
   const cut = shown.length > mostCharacters ? `${shown.slice(0, mostCharacters).join('')}…` : shown.join('')
   return `Prompt ${prompt}, ${count}: “${cut}”`

@@ -6,6 +6,7 @@ import { connectDatabase } from '../../../src/db/client.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { startTestApi } from './api-under-test.ts'
 import { countStatements } from './counted-statements.ts'
+import { prompts, storeAttentionRun } from './stored-attention.ts'
 import { storeFailedRun, storeFinishedRun, storeQueuedRun } from './stored-runs.ts'
 import { storeSlicedRun } from './stored-slices.ts'
 
@@ -15,6 +16,7 @@ const api = await startTestApi(url)
 const examples = await readExamples()
 
 async function storeSome(): Promise<void> {
+  await storeAttentionRun(db, { prompts: [prompts.short], layers: [11] })
   await storeFinishedRun(db)
   await storeFailedRun(db)
   await storeSlicedRun(db)
