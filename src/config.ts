@@ -35,6 +35,8 @@ export interface Config {
   readonly heartbeatMs: number
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
   readonly colour: boolean
+  /** What the terminal says of its colours; null where it says nothing. */
+  readonly colorterm: string | null
 }
 
 export const configVariables = [
@@ -94,6 +96,11 @@ export const configVariables = [
   },
   { name: 'KVSCOPE_HEARTBEAT_SECONDS', default: '2', meaning: 'how often a worker says that it lives' },
   { name: 'KVSCOPE_LOG_LEVEL', default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent' },
+  {
+    name: 'COLORTERM',
+    default: '(unset)',
+    meaning: 'truecolor or 24bit, as terminals set it: pictures in a terminal have all colours, else 256',
+  },
   { name: 'NO_COLOR', default: '(unset)', meaning: 'set to anything: no colours in a terminal' },
 ] as const satisfies readonly ConfigVariable[]
 
@@ -143,6 +150,7 @@ const environment = z.object({
   KVSCOPE_SWEEP_SECONDS: seconds(5),
   KVSCOPE_HEARTBEAT_SECONDS: seconds(2),
   KVSCOPE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  COLORTERM: z.string().optional(),
   NO_COLOR: z.string().optional(),
 })
 
@@ -177,6 +185,7 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     heartbeatMs: e.KVSCOPE_HEARTBEAT_SECONDS,
     logLevel: e.KVSCOPE_LOG_LEVEL,
     colour: e.NO_COLOR === undefined,
+    colorterm: e.COLORTERM ?? null,
   })
 }
 

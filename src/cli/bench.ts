@@ -72,7 +72,7 @@ function parseFormat(text: string): Format {
 
 async function bench(models: readonly string[], options: BenchOptions, context: CommandContext): Promise<void> {
   const { config, terminal } = context
-  const [{ runnableSource }, { openDatabaseServer }, { measureAndStore }] = await Promise.all([
+  const [{ runnableSource }, { openDatabaseServer }, { runAndStore }] = await Promise.all([
     import('./source.ts'),
     import('./database.ts'),
     import('./local-run.ts'),
@@ -85,7 +85,12 @@ async function bench(models: readonly string[], options: BenchOptions, context: 
   const modelRoots = [...config.modelRoots, ...named.flatMap(({ roots }) => roots)]
   const database = await openDatabaseServer(config)
   try {
-    const runId = await measureAndStore(spec, { ...context, config: { ...config, modelRoots } }, database.url)
+    const runId = await runAndStore(
+      spec,
+      'kvscope bench',
+      { ...context, config: { ...config, modelRoots } },
+      database.url,
+    )
     const run = await withApi(context, undefined, (client) => fetchBenchmarkRun(client, runId))
     await print(run, options, terminal)
   } finally {

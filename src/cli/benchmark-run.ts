@@ -4,10 +4,9 @@ import {
   type BenchmarkComparisonQuery,
   BenchmarkRunDocument,
   type BenchmarkRunQuery,
-  RunEventsPageDocument,
-  type RunEventsPageQuery,
 } from '../generated/operations.ts'
 import type { ApiClient } from './client.ts'
+import { fetchEvents, type StoredEvent } from './run-events.ts'
 
 type QueriedRun = Extract<NonNullable<BenchmarkRunQuery['run']>, { series: unknown }>
 type QueriedComparison = Extract<
@@ -22,7 +21,6 @@ export type SeriesComparison = Omit<QueriedComparison, 'baseline' | 'candidate'>
   baseline: Series | null
   candidate: Series | null
 }
-type StoredEvent = NonNullable<RunEventsPageQuery['run']>['events'][number]
 
 /** A BenchmarkRun of the public schema with all its fields, every Series and Subject written out where it is named. */
 export type BenchmarkRun = Omit<QueriedRun, 'series' | 'keyFigure'> & {
@@ -77,15 +75,5 @@ export async function fetchBenchmarkRun(client: ApiClient, id: string): Promise<
       baseline: named(row.baseline, row),
       candidate: named(row.candidate, row),
     })),
-  }
-}
-
-async function fetchEvents(client: ApiClient, id: string): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = []
-  for (;;) {
-    const { run } = await client.request(RunEventsPageDocument, { id, after: events.at(-1)?.seq ?? 0 })
-    const page = run?.events ?? []
-    events.push(...page)
-    if (page.length < 100) return events
   }
 }

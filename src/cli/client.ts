@@ -23,6 +23,16 @@ export interface ApiClient {
    * @throws AppError where the server refuses, or stays away for `patienceMs`
    */
   follow(runId: string, after?: number): AsyncGenerator<RunEvent, void>
+  /**
+   * What the server hands out at a path, such as a picture or an array of a run.
+   * @throws AppError as `request` does
+   */
+  file(path: string): Promise<Uint8Array>
+  /**
+   * The same in pieces, for what may not fit into memory.
+   * @throws AppError as `request` does; INTERNAL from the pieces where they end before the file does
+   */
+  stream(path: string): Promise<AsyncIterable<Uint8Array>>
 }
 
 interface GraphqlAnswer<R> {
@@ -40,6 +50,14 @@ function unwrap<R>(answer: GraphqlAnswer<R>): R {
   if (answer.data === null || answer.data === undefined)
     throw new AppError('INTERNAL', 'The server answered without data')
   return answer.data
+}
+
+function readAnswer<R>({ status, body }: { status: number; body: Uint8Array }, address: string): GraphqlAnswer<R> {
+  try {
+    return JSON.parse(new TextDecoder().decode(body))
+  } catch (cause) {
+    throw new AppError('INTERNAL', `${address} answered ${status} with something other than JSON`, null, cause)
+  }
 }
 
 function toAppError(error: { message: string; extensions?: Record<string, unknown> }): AppError {
@@ -65,6 +83,12 @@ function refusal(error: unknown): AppError | null {
   return null
 }
 
+interface PlainRequest {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
 const finalStatuses: readonly string[] = ['SUCCEEDED', 'FAILED', 'CANCELED']
 
 /**
@@ -82,17 +106,14 @@ export function createApiClient(
   // Every request under way listens to the one signal; so many are no leak.
   setMaxListeners(0, signal)
 
-  async function post(body: string): Promise<{ status: number; text: string }> {
+  const authorization = secret === undefined ? {} : { authorization: `Bearer ${secret}` }
+
+  async function send(url: URL, init: PlainRequest): Promise<{ status: number; body: Uint8Array }> {
     const giveUp = Date.now() + retryMs
     for (;;) {
       try {
-        const headers = {
-          'content-type': 'application/json',
-          accept: 'application/graphql-response+json, application/json',
-          ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
-        }
-        const response = await fetch(endpoint, { method: 'POST', signal, headers, body })
-        return { status: response.status, text: await response.text() }
+        const response = await fetch(url, { ...init, signal, headers: { ...init.headers, ...authorization } })
+        return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) }
       } catch (cause) {
         signal.throwIfAborted()
         if (Date.now() >= giveUp) {
@@ -105,14 +126,46 @@ export function createApiClient(
   }
 
   async function request<R, V>(document: TypedDocument<R, V>, variables: V): Promise<R> {
-    const { status, text } = await post(JSON.stringify({ query: document.toString(), variables }))
-    let answer: GraphqlAnswer<R>
-    try {
-      answer = JSON.parse(text)
-    } catch (cause) {
-      throw new AppError('INTERNAL', `${address} answered ${status} with something other than JSON`, null, cause)
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/graphql-response+json, application/json',
     }
-    return unwrap(answer)
+    const body = JSON.stringify({ query: document.toString(), variables })
+    return unwrap(readAnswer<R>(await send(endpoint, { method: 'POST', headers, body }), address))
+  }
+
+  async function file(path: string): Promise<Uint8Array> {
+    const answer = await send(new URL(path, address), {})
+    if (answer.status === 200) return answer.body
+    return unwrap(readAnswer<never>(answer, address))
+  }
+
+  async function stream(path: string): Promise<AsyncIterable<Uint8Array>> {
+    const response = await fetch(new URL(path, address), { signal, headers: authorization }).catch((cause: unknown) => {
+      signal.throwIfAborted()
+      throw new AppError('INTERNAL', `No answer from ${address}`, 'Is the server running?', cause)
+    })
+    const { status, body } = response
+    if (status !== 200 || body === null) {
+      return unwrap(readAnswer<never>({ status, body: new Uint8Array(await response.arrayBuffer()) }, address))
+    }
+    return piecesOf(body)
+  }
+
+  async function* piecesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const reader = body.getReader()
+    try {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return
+        yield value
+      }
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw new AppError('INTERNAL', `${address} stopped in the middle of the file`, "See the server's log.", cause)
+    } finally {
+      await reader.cancel().catch(() => undefined)
+    }
   }
 
   async function* subscribe(runId: string, after: number): AsyncGenerator<RunEvent, void> {
@@ -123,7 +176,7 @@ export function createApiClient(
       webSocketImpl: WebSocket,
       // The library's own retry repeats the same `after`, and so repeats events: follow() resumes instead.
       retryAttempts: 0,
-      ...(secret === undefined ? {} : { connectionParams: { authorization: `Bearer ${secret}` } }),
+      ...(secret === undefined ? {} : { connectionParams: authorization }),
     })
     const stop = () => socket.terminate()
     signal.addEventListener('abort', stop, { once: true })
@@ -169,5 +222,5 @@ export function createApiClient(
     }
   }
 
-  return { address, request, follow }
+  return { address, request, follow, file, stream }
 }

@@ -132,9 +132,14 @@ async function measure(
   { config, terminal, signal }: CommandContext,
 ): Promise<BenchmarkRun> {
   const input = planDemo(options, await shortestContext(client, options))
-  const id = await submitAndFollow(client, input, { secret: config.tokens[0]?.secret, signal }, (event, fraction) => {
-    terminal.progress(fraction, event.message ?? (event.status ?? '').toLowerCase())
-  })
+  const id = await submitAndFollow(
+    client,
+    { kind: 'BENCHMARK', input },
+    { secret: config.tokens[0]?.secret, signal },
+    (event, fraction) => {
+      terminal.progress(fraction, event.message ?? (event.status ?? '').toLowerCase())
+    },
+  )
   const run = await fetchBenchmarkRun(client, id)
   if (run.status === 'SUCCEEDED') return run
   const { code, message, hint } = run.error ?? { code: 'CONFLICT', message: `The run ended ${run.status}`, hint: null }

@@ -4,11 +4,10 @@ import { RunsDocument, type RunsQuery } from '../generated/operations.ts'
 import type { Style } from '../render/style.ts'
 import { tableToText, wrap } from '../render/table.ts'
 import { formatMilliseconds } from '../render/units.ts'
-import { fetchBenchmarkRun } from './benchmark-run.ts'
 import type { ApiClient } from './client.ts'
 import { type CommandContext, examples, wholeNumber, withJsonOption } from './command.ts'
-import { resultText } from './demo-text.ts'
 import { withApi } from './server.ts'
+import { showRun as showStoredRun } from './show-run.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
 const statuses = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const
@@ -113,13 +112,19 @@ async function showRun(
   options: { server?: string; json?: JsonOption },
   context: CommandContext,
 ): Promise<void> {
-  const run = await withApi(context, options.server, async (client) =>
-    fetchBenchmarkRun(client, id === 'latest' ? await latestRun(client) : id),
+  const { terminal } = context
+  const shown = await withApi(context, options.server, async (client) =>
+    showStoredRun(client, await findRunId(client, id), { screen: terminal, json: options.json }),
   )
-  await deliver(context.terminal, options.json, run, resultText(run, context.terminal.style))
+  await deliver(terminal, options.json, shown.json, shown.text)
 }
 
-async function latestRun(client: ApiClient): Promise<string> {
+/**
+ * The id that a user names: `latest` is the run that was queued last.
+ * @throws AppError NOT_FOUND where none is stored
+ */
+export async function findRunId(client: ApiClient, id: string): Promise<string> {
+  if (id !== 'latest') return id
   const { runs } = await client.request(RunsDocument, { first: 1, after: null, filter: {}, orderBy: 'NEWEST' })
   const [latest] = runs.nodes
   if (latest === undefined) throw new AppError('NOT_FOUND', 'No run is stored', 'Make one with: kvscope demo')

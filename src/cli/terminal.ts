@@ -1,14 +1,22 @@
 import { access, constants, open, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { progressLine } from '../render/progress.ts'
 import { createStyle, type Style } from '../render/style.ts'
+import { type ColourDepth, colourDepth } from '../render/terminal-colour.ts'
 
-/** Where a command's words go: results to stdout, everything on the way there to stderr. */
-export interface Terminal {
+/** What results are laid out for. */
+export interface Screen {
   /** Style of what is printed: escape sequences only where stdout is a terminal and NO_COLOR is unset. */
   readonly style: Style
+  /** What pictures are painted with, by the same rule. */
+  readonly colours: ColourDepth
   /** Columns of the screen; 80 in a pipe. */
   readonly width: number
+}
+
+/** Where a command's words go: results to stdout, everything on the way there to stderr. */
+export interface Terminal extends Screen {
   /** Whether somebody sits before it who can be asked. */
   readonly interactive: boolean
   /** A line of result, to stdout. */
@@ -30,7 +38,11 @@ export interface TerminalStreams {
 }
 
 /** A Terminal over the process's streams. `colour` is the user's wish; a stream that is no terminal gets none anyway. */
-export function createTerminal(streams: TerminalStreams, colour: boolean, clock: () => number): Terminal {
+export function createTerminal(
+  streams: TerminalStreams,
+  { colour, colorterm }: Pick<Config, 'colour' | 'colorterm'>,
+  clock: () => number,
+): Terminal {
   const { stdout, stderr } = streams
   const barStyle = createStyle(colour && stderr.isTTY === true)
   const start = clock()
@@ -43,6 +55,7 @@ export function createTerminal(streams: TerminalStreams, colour: boolean, clock:
   }
   return {
     style: createStyle(colour && stdout.isTTY === true),
+    colours: colourDepth(colour && stdout.isTTY === true, colorterm ?? undefined),
     width: Math.max(40, stdout.columns ?? 80),
     interactive: streams.stdin.isTTY === true && stderr.isTTY === true,
     print(text = '') {

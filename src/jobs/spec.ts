@@ -161,6 +161,7 @@ export type AttentionMapsSpecInput = z.input<typeof attentionMapsSpec>
 /** Every kind's spec; a new kind joins the union and gets a version of its own. */
 export const runSpec = z.discriminatedUnion('kind', [benchmarkSpec, weightSlicesSpec, attentionMapsSpec])
 export type RunSpec = z.infer<typeof runSpec>
+export type RunSpecInput = z.input<typeof runSpec>
 
 /**
  * Parses what a client or the database says a run should do.

@@ -13,6 +13,7 @@ describe('the configuration', () => {
       tokens: [],
       deviceTimeoutMs: 60_000,
       colour: true,
+      colorterm: null,
     })
   })
 
@@ -21,6 +22,7 @@ describe('the configuration', () => {
       databaseUrl: null,
       port: 4000,
       colour: true,
+      colorterm: null,
     })
   })
 

@@ -10,6 +10,7 @@ vi.setConfig({ testTimeout: 120_000 })
 const secret = 'only-ann-knows-this'
 const api = await startTestApi(await createTestDatabase(), { KVSCOPE_TOKENS: `ann:${secret}` })
 const input = { subjects: [{ source: { synthetic: { preset: 'gpt2' } } }], tests: [{ promptTokens: 16 }] }
+const asked = { kind: 'BENCHMARK', input } as const
 
 /** Where the first request to the proxy is interrupted: on its way to the API, or when the API has answered. */
 let moment: 'sent' | 'answered' = 'sent'
@@ -52,7 +53,7 @@ function submit(address: string, onEvent = () => {}): Promise<string> {
   const { signal } = abort
   // A machine full of tests may take longer than anybody would wait after Ctrl-C.
   const submitter = { secret, signal, cancelMs: 60_000 }
-  return submitAndFollow(createApiClient(address, { secret, signal }), input, submitter, onEvent)
+  return submitAndFollow(createApiClient(address, { secret, signal }), asked, submitter, onEvent)
 }
 
 describe('a run whose submitter is interrupted', () => {

@@ -16,7 +16,7 @@ function fake(isTTY: boolean, colour = true) {
     },
   })
   const streams = { stdout: stream('stdout'), stderr: stream('stderr'), stdin: { isTTY } }
-  return { said, terminal: createTerminal(streams, colour, () => 0) }
+  return { said, terminal: createTerminal(streams, { colour, colorterm: null }, () => 0) }
 }
 
 describe('the terminal', () => {

@@ -1,0 +1,142 @@
+import type { CompareRunsQuery } from '../generated/operations.ts'
+import type { Style } from '../render/style.ts'
+import { tableToText, wrap } from '../render/table.ts'
+import { formatMilliseconds, formatRatio } from '../render/units.ts'
+import { estimateText } from './diversity-text.ts'
+import { phaseLabel } from './run-labels.ts'
+import { shortNumber } from './weight-report.ts'
+
+type Comparison = CompareRunsQuery['compareRuns']
+type OfType<Name extends Comparison['__typename']> = Extract<Comparison, { __typename: Name }>
+
+/** What a comparison says, in at most 80 columns. */
+export function comparisonText(comparison: Comparison, style: Style): string {
+  const reasons = comparison.reasons.flatMap((reason) => wrap(`! ${reason}`, 80))
+  const lines = linesOf(comparison, style)
+  return [...reasons, ...lines].join('\n')
+}
+
+function linesOf(comparison: Comparison, style: Style): string[] {
+  switch (comparison.__typename) {
+    case 'BenchmarkComparison':
+      return benchmarkLines(comparison, style)
+    case 'WeightSlicesComparison':
+      return sliceLines(comparison, style)
+    case 'DiversityComparison':
+      return diversityLines(comparison, style)
+  }
+}
+
+function benchmarkLines({ rows, candidates }: OfType<'BenchmarkComparison'>, style: Style): string[] {
+  const several = candidates.length > 1
+  const table = tableToText(
+    {
+      columns: [
+        ...(several ? [{ title: 'run' }] : []),
+        { title: 'subject' },
+        { title: 'measured' },
+        { title: 'median', align: 'right' as const },
+        { title: 'ratio [95 %]' },
+        { title: 'verdict' },
+      ],
+      rows: rows.map((row) => {
+        const series = row.candidate ?? row.baseline
+        return [
+          ...(several ? [row.candidateId.slice(-6)] : []),
+          series?.subject.name ?? '',
+          series === null ? row.phase.toLowerCase() : phaseLabel({ ...series, phase: row.phase }),
+          row.candidate === null ? '–' : formatMilliseconds(row.candidate.summary.median),
+          row.ratio === null ? '–' : formatRatio(row.ratio, row.interval),
+          verdictText(row.verdict, style),
+        ]
+      }),
+    },
+    { head: style.bold, width: 80 },
+  )
+  const why = [...new Set(rows.flatMap((row) => row.reasons))].flatMap((reason) => wrap(`· ${reason}`, 80))
+  const synthetic = rows.some(({ baseline, candidate }) => [baseline, candidate].some((one) => one?.subject.synthetic))
+  return [
+    ...(synthetic
+      ? [style.warn('SYNTHETIC WEIGHTS: drawn from a seed; the speed is real, the text would not be')]
+      : []),
+    table,
+    ...why,
+    style.dim('ratio: median time of the candidate / of the baseline; below 1 is faster'),
+  ]
+}
+
+/** A row for each layer and projection: how many heads differ, and by how much. */
+function sliceLines({ rows, candidates }: OfType<'WeightSlicesComparison'>, style: Style): string[] {
+  const several = candidates.length > 1
+  const groups = new Map<string, typeof rows>()
+  for (const row of rows) {
+    const key = `${row.candidateId} ${row.layer} ${row.projection}`
+    groups.set(key, [...(groups.get(key) ?? []), row])
+  }
+  const table = tableToText(
+    {
+      columns: [
+        ...(several ? [{ title: 'run' }] : []),
+        { title: '' },
+        { title: 'heads', align: 'right' as const },
+        { title: 'the same', align: 'right' as const },
+        { title: 'largest difference' },
+        { title: 'cosine' },
+      ],
+      rows: [...groups.values()].map((group) => {
+        const [first] = group
+        const span = (values: readonly number[]) => {
+          const [least, most] = [shortNumber(Math.min(...values)), shortNumber(Math.max(...values))]
+          return least === most ? least : `${least} to ${most}`
+        }
+        return [
+          ...(several ? [first?.candidateId.slice(-6) ?? ''] : []),
+          `layer ${first?.layer} W_${first?.projection}`,
+          `${group.length}`,
+          `${group.filter(({ maxDifference }) => maxDifference === 0).length}`,
+          span(group.map(({ maxDifference }) => maxDifference)),
+          span(group.map(({ cosine }) => cosine)),
+        ]
+      }),
+    },
+    { head: style.bold, width: 80 },
+  )
+  const caption = 'over heads, of the slices that both runs stored; imageUrl (--json) draws each difference'
+  return [table, ...wrap(caption, 80).map(style.dim)]
+}
+
+function diversityLines({ rows, candidates }: OfType<'DiversityComparison'>, style: Style): string[] {
+  const several = candidates.length > 1
+  const table = tableToText(
+    {
+      columns: [
+        ...(several ? [{ title: 'run' }] : []),
+        { title: 'layer', align: 'right' as const },
+        { title: 'candidate - baseline [95 %]' },
+        { title: '' },
+      ],
+      rows: rows.map(({ candidateId, layer, difference }) => [
+        ...(several ? [candidateId.slice(-6)] : []),
+        `${layer}`,
+        difference === null ? '–' : estimateText(difference),
+        difference === null ? '' : differenceText(difference),
+      ]),
+    },
+    { head: style.bold, width: 80 },
+  )
+  const why = [...new Set(rows.flatMap((row) => row.reasons))].flatMap((reason) => wrap(`· ${reason}`, 80))
+  const caption =
+    "mean Jensen-Shannon distance of all pairs of heads, paired by prompt; above 0 the candidate's heads look more differently"
+  return [table, ...why, ...wrap(caption, 80).map(style.dim)]
+}
+
+function differenceText({ interval }: { interval: { low: number; high: number } | null }): string {
+  if (interval === null) return 'no interval'
+  if (interval.low > 0) return 'heads differ more'
+  return interval.high < 0 ? 'heads are more alike' : 'not to be told apart'
+}
+
+function verdictText(verdict: string, style: Style): string {
+  const paint = { FASTER: style.good, SLOWER: style.bad, NOT_COMPARABLE: style.warn }
+  return verdict in paint ? paint[verdict as keyof typeof paint](verdict) : verdict
+}
