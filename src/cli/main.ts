@@ -8,6 +8,7 @@ import type { CommandContext } from './command.ts'
 import { addCompareCommand } from './compare.ts'
 import { addDemoCommand } from './demo.ts'
 import { addGenerateCommand } from './generate.ts'
+import { addHeadsCommand } from './heads.ts'
 import { addInspectCommand } from './inspect.ts'
 import { addKvCommand } from './kv.ts'
 import { addMigrateCommand } from './migrate.ts'
@@ -42,6 +43,7 @@ function createProgram(context: CommandContext): Command {
   addMigrateCommand(program, context)
   addResetCommand(program, context)
   addBenchCommand(program, context)
+  addHeadsCommand(program, context)
   addKvCommand(program, context)
   addInspectCommand(program, context)
   addGenerateCommand(program, context)
@@ -77,7 +79,7 @@ async function main(args: readonly string[]): Promise<number> {
   const interrupted = () => (ending.cause() === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated)
   try {
     const config = readConfig()
-    const terminal = createTerminal(process, config.colour, Date.now)
+    const terminal = createTerminal(process, config, Date.now)
     await createProgram({ config, terminal, signal: ending.signal }).parseAsync(args, { from: 'user' })
     return ending.cause() === 'SIGINT' ? exitCodes.interrupted : exitCodes.fine
   } catch (error) {
