@@ -66,30 +66,38 @@ async function readFloats(file: string, name: string): Promise<{ shape: number[]
 }
 
 describe.each(installations)('weight slices through the API ($backend)', ({ api, sliced, ask }) => {
-  it("are each head's own matrices, as transformers cuts them", async () => {
-    const id = await sliced(heads6, { layers: [1], projections: ['Q', 'K', 'V', 'O'], rows: 16 })
+  it.each([
+    ['gpt2/heads6', 'MHA', 6],
+    ['falcon/falcon_40b', 'GQA', 2],
+    ['gpt_bigcode/mqa', 'MQA', 1],
+  ])("are each head's own matrices, as transformers cuts them: %s", async (name, attentionKind, kvHeads) => {
+    const folder = join(golden, name)
+    const id = await sliced(folder, { layers: [1], projections: ['Q', 'K', 'V', 'O'], rows: 16 })
     const answer = await ask(
       id,
-      `status fraction environment { hostname } subjects { dtype fingerprint model { attentionKind } }
+      `fraction environment { hostname } subjects { dtype fingerprint model { attentionKind kvHeads heads } }
+      sharing(layer: 1, projection: K) { groups }
       slices(first: 100) { totalCount nodes { layer projection head kvHead rows columns values dtype } }`,
     )
     expect(answer.errors).toBeUndefined()
     expect(at(answer, 'run')).toMatchObject({
       fraction: 1,
       environment: { hostname: expect.any(String) },
-      subjects: [{ dtype: 'F32', model: { attentionKind: 'MHA' } }],
-      slices: { totalCount: 24 },
+      subjects: [{ dtype: 'F32', fingerprint: expect.any(String), model: { attentionKind, kvHeads } }],
     })
+    const heads = Number(at(answer, 'run.subjects.0.model.heads'))
+    expect(at(answer, 'run.slices.totalCount')).toBe(4 * heads)
+    expect(at(answer, 'run.sharing.groups')).toHaveLength(kvHeads)
     const nodes = at(answer, 'run.slices.nodes')
     if (!Array.isArray(nodes)) throw new Error('no slices')
-    for (const { layer, projection, head, kvHead, rows, values } of nodes) {
-      expect(kvHead).toBe(projection === 'K' || projection === 'V' ? head : null)
-      const expected = await readFloats(
-        join(heads6, 'head-weights.safetensors'),
-        `layer.${layer}.${projection}.${head}`,
-      )
-      expect(values.flat()).toEqual([...expected.values].slice(0, values.flat().length))
-      expect([rows, values[0].length]).toEqual([Math.min(16, expected.shape[0] ?? 0), expected.shape[1]])
+    expect(nodes).toHaveLength(4 * heads)
+    for (const { layer, projection, head, kvHead, rows, columns, values } of nodes) {
+      const isShared = projection === 'K' || projection === 'V'
+      expect(kvHead).toBe(isShared ? Math.floor(head / (heads / kvHeads)) : null)
+      const cut = `layer.${layer}.${projection}.${kvHead ?? head}`
+      const expected = await readFloats(join(folder, 'head-weights.safetensors'), cut)
+      expect([rows, columns]).toEqual([Math.min(16, expected.shape[0] ?? 0), expected.shape[1]])
+      expect(values.flat()).toEqual([...expected.values].slice(0, rows * columns))
     }
   })
 
