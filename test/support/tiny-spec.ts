@@ -23,11 +23,11 @@ export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): Benchmark
 export const tinySeries = 6
 
 /**
- * The same with trials for a second and a half in each test, however busy the machine is: whoever learns of a block finds
+ * The same with trials for two seconds in each test, however busy the machine is: whoever learns of a block finds
  * the run still in the midst of them.
  */
 export function manyTrialsSpec(): BenchmarkSpecInput {
-  return tinySpec({ blocks: 1000, maxSeconds: 1.5 })
+  return tinySpec({ blocks: 1000, maxSeconds: 2 })
 }
 
 /** A run that would take about half a minute: something to stop. */
