@@ -81,7 +81,7 @@ export const configVariables = [
   {
     name: 'KVSCOPE_MAX_RESULT_BYTES',
     default: '4294967296',
-    meaning: 'bytes of attention maps that one run may store',
+    meaning: 'bytes of attention maps or weight slices that one run may store',
   },
   { name: 'KVSCOPE_QUEUE_LOCK_SECONDS', default: '15', meaning: "how long a silent worker keeps a queue's job" },
   {
