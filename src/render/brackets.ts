@@ -17,6 +17,14 @@ export function pickFitting(texts: readonly string[], width: number, size: numbe
   return texts.find((text) => textWidth(text, size) <= width) ?? fitText(texts.at(-1) ?? '', width, size)
 }
 
+/** For several labels side by side the first form that fits for all of them, so that they read alike. */
+export function pickFittingForms(forms: readonly (readonly string[])[], width: number, size: number): string[] {
+  const longest = Math.max(0, ...forms.map((texts) => texts.length))
+  let form = 0
+  while (form < longest - 1 && forms.some((texts) => textWidth(texts[form] ?? '', size) > width)) form += 1
+  return forms.map((texts) => fitText(texts[form] ?? texts.at(-1) ?? '', width, size))
+}
+
 /**
  * The bracket over the heads that read one K/V head: mark and label, below them a line with its ends turned down.
  * @param labels from the longest to the shortest; the first that fits is taken

@@ -1,5 +1,5 @@
 import { columnAxisHeight, drawColumnAxis, drawRowAxis, rowAxisWidth } from './axes.ts'
-import { bracketHeight, drawBracket, drawSpine, pickFitting } from './brackets.ts'
+import { bracketHeight, drawBracket, drawSpine, pickFitting, pickFittingForms } from './brackets.ts'
 import { drawCells, mostCellsAsShapes } from './cells.ts'
 import { fitMatrices, gridAxes, gridShadings, isLater, ownEnd } from './grid-cells.ts'
 import { drawsOnce, gridColumns, groupHeads, type HeadGroup, type HeadMatrix } from './head-groups.ts'
@@ -64,6 +64,7 @@ function drawEachHead(picture: HeadGridPicture): string {
   const details = detailsOf(picture, groups, matrices)
 
   const place = Math.max(widest, 64)
+  const labels = headLabels(picture, place)
   const spans = groups.some(({ heads: readers }) => readers.length > columns)
   const unshifted = margin + (spans ? spineWidth : 0) + rowAxisWidth(rowAxis)
   const rows = Math.ceil(heads.length / columns)
@@ -92,7 +93,7 @@ function drawEachHead(picture: HeadGridPicture): string {
         const middle = left + column * (place + gap) + place / 2
         const shading = shadings.each[index] ?? shadings.bar
         parts.push(
-          textAt(middle, y - (details === null ? 5 : 20), headLabel(picture, heads[index], place), {
+          textAt(middle, y - (details === null ? 5 : 20), labels[index] ?? '', {
             anchor: 'middle',
           }),
           drawCells({
@@ -188,13 +189,14 @@ function bracketLabels(
   ]
 }
 
-function headLabel({ subject, quantity }: HeadGridPicture, head: HeadMatrix | undefined, width: number): string {
-  if (head === undefined) return ''
-  const shares = quantity.name === 'weights' && head.kvHead !== null && subject.kvHeads !== subject.heads
-  return pickFitting(
-    shares
-      ? [`head ${head.head} reads K/V head ${head.kvHead}`, `head ${head.head}, KV ${head.kvHead}`, `head ${head.head}`]
-      : [`head ${head.head}`, String(head.head)],
+function headLabels({ subject, quantity, heads }: HeadGridPicture, width: number): string[] {
+  const shares = quantity.name === 'weights' && subject.kvHeads !== subject.heads
+  return pickFittingForms(
+    heads.map(({ head, kvHead }) =>
+      shares && kvHead !== null
+        ? [`head ${head} reads K/V head ${kvHead}`, `head ${head}, KV ${kvHead}`, `head ${head}`, String(head)]
+        : [`head ${head}`, String(head)],
+    ),
     width + gap - 4,
     12,
   )

@@ -1,5 +1,5 @@
 import { columnAxisHeight, drawColumnAxis, drawRowAxis, rowAxisWidth } from './axes.ts'
-import { chip, drawReaders, pickFitting, readersHeight } from './brackets.ts'
+import { chip, drawReaders, pickFittingForms, readersHeight } from './brackets.ts'
 import { drawCells, mostCellsAsShapes } from './cells.ts'
 import { fitMatrices, gridAxes, gridShadings } from './grid-cells.ts'
 import { gridColumns, groupHeads, type HeadMatrix } from './head-groups.ts'
@@ -53,6 +53,16 @@ export function drawSharedMatrices(picture: {
   const left = margin + Math.max(0, rowAxisWidth(rowAxis) - (place - widest) / 2)
   const rowHeight = labelHeight + readers + highest + gap
   const rows = Math.ceil(groups.length / columns)
+  const captions = pickFittingForms(
+    groups.map(({ heads }, index) =>
+      captionForms(
+        heads.map(({ head }) => head),
+        scale === 'own' ? weightsScale(matrices.slice(index, index + 1)).end : null,
+      ),
+    ),
+    place + gap - 6,
+    12,
+  )
 
   return framePicture({
     subject,
@@ -80,9 +90,7 @@ export function drawSharedMatrices(picture: {
         parts.push(
           drawMark(subject.kind, theme, centre - textWidth(label, 12) / 2 - 8, y + 1, 12),
           textAt(centre + 8, y + 11.5, label, { anchor: 'middle' }),
-          textAt(centre, y + 28, caption(heads, place + gap - 6, scale === 'own' ? weightsScale([matrix]).end : null), {
-            anchor: 'middle',
-          }),
+          textAt(centre, y + 28, captions[index] ?? '', { anchor: 'middle' }),
           drawReaders({
             kind: subject.kind,
             theme,
@@ -110,21 +118,18 @@ export function drawSharedMatrices(picture: {
   })
 }
 
-function caption(heads: readonly number[], width: number, end: number | null): string {
+/** From the longest form to the shortest. */
+function captionForms(heads: readonly number[], end: number | null): string[] {
   const own = end === null ? '' : `, ±${formatNumber(end)}`
-  const [first] = heads
-  if (heads.length === 1)
-    return pickFitting(
-      [`stored once, read by head ${first} alone${own}`, `read by head ${first} alone${own}`, `head ${first}`],
-      width,
-      12,
-    )
+  if (heads.length === 1) {
+    return [
+      `stored once, read by head ${heads[0]} alone${own}`,
+      `read by head ${heads[0]} alone${own}`,
+      `head ${heads[0]}`,
+    ]
+  }
   const ranges = formatRanges(heads)
-  return pickFitting(
-    [`stored once, read by heads ${ranges}${own}`, `once for heads ${ranges}${own}`, `heads ${ranges}`],
-    width,
-    12,
-  )
+  return [`stored once, read by heads ${ranges}${own}`, `once for heads ${ranges}${own}`, `heads ${ranges}`]
 }
 
 function titleOf(
