@@ -49,9 +49,9 @@ export async function encodePrompts(
   return { prompts, texts: tokenizer.texts }
 }
 
-/** Token ids need no tokenizer; synthetic weights of most families have none. */
+/** Token ids need no tokenizer, and are shown as numbers where there is none: synthetic weights of most families have none. */
 function withoutOne(error: unknown): Tokenizer | null {
-  if (error instanceof AppError && error.code === 'CONFIG_UNSUPPORTED') return null
+  if (error instanceof AppError) return null
   throw error
 }
 
