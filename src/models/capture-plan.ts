@@ -55,7 +55,7 @@ export interface CapturePlan {
 
 /**
  * Splits capturing into as few passes as keep each within the budget. Every pass runs the prompts again from the first
- * layer to its last, so there is one wherever one fits (24 layers x 16 heads: to 1,100 tokens); where not even a single
+ * layer to its last, so there is one wherever one fits (24 layers x 16 heads: to 940 tokens); where not even a single
  * layer fits, each pass has one.
  */
 export function planCapture(size: CaptureSize, budget = captureBudget): CapturePlan {

@@ -49,6 +49,32 @@ describe('the KV cache', () => {
     }
   })
 
+  it('takes memory once where it is told how many rows there will be, and keeps every row in order', () => {
+    const cache = createKvCache(slots, 2, true, 300)
+    const bytes = () => cache.allocatedBytes()
+    let tokens = 0
+    const allocated: number[] = []
+    // 400 rows are more than was said: it grows as any cache does.
+    for (const count of [64, 128, 1, 63, 44, 100]) {
+      cache.append(step(2, tokens, count), count)
+      tokens += count
+      for (let head = 0; head < 4; head++) {
+        expect(filled(cache, head)).toEqual(Array.from({ length: tokens }, (_, row) => 1000 * head + row))
+      }
+      allocated.push(bytes())
+    }
+    expect(allocated.slice(0, 5)).toEqual(Array.from({ length: 5 }, () => 2 * 2 * 320 * (3 + 4) * 4))
+    expect(allocated[5]).toBeGreaterThanOrEqual(2 * 2 * 400 * (3 + 4) * 4)
+  })
+
+  it('feeds no spare rows after pieces of a multiple of 64, where it is told how many rows there will be', () => {
+    const cache = createKvCache(slots, 1, true, 256)
+    for (const first of [0, 64, 128]) {
+      cache.append(step(1, first, 64), 64)
+      expect(cache.feeds().mask.dims).toEqual([1, 1, 1, first + 64])
+    }
+  })
+
   it('gives back spare memory when trimmed, never a filled row, and grows again', () => {
     const cache = createKvCache(slots, 2)
     cache.append(step(2, 0, 100), 100)
