@@ -1,7 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
+import { readModelConfig } from '../../../src/architecture/read-config.ts'
+import { writeSafetensors } from '../../../src/checkpoints/write-safetensors.ts'
 import { readConfig } from '../../../src/config.ts'
 import { connectDatabase, type Database } from '../../../src/db/client.ts'
 import { findSubjects } from '../../../src/db/run-parts.ts'
@@ -107,8 +110,35 @@ describe('submitting a run', () => {
     await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({
       code: 'CONFIG_UNSUPPORTED',
       message: expect.stringContaining('family mistral'),
-      hint: expect.stringContaining('gpt2, llama'),
+      hint: expect.stringMatching(/gpt2, .*llama/),
     })
+  })
+
+  it('takes weight slices of any family whose weights are there, and no others', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kvscope-qwen-'))
+    try {
+      const raw = { model_type: 'qwen2', num_hidden_layers: 1, hidden_size: 8, intermediate_size: 8, vocab_size: 5 }
+      const qwen = { ...raw, num_attention_heads: 4, num_key_value_heads: 2 }
+      writeFileSync(join(folder, 'config.json'), JSON.stringify(qwen))
+      const tensors = expectedTensors(readModelConfig(qwen, 'qwen')).map(({ name, shape }) => ({
+        name,
+        shape,
+        fill() {},
+      }))
+      await writeSafetensors(join(folder, 'model.safetensors'), tensors, {})
+      const slices = (subject: object) => {
+        const spec = { kind: 'WEIGHT_SLICES', version: 1, subjects: [subject] }
+        return submitRun({ db, queues, config: readConfig({ KVSCOPE_MODEL_ROOTS: folder }) }, { spec })
+      }
+      const source = { local: { path: folder } }
+      const { runId } = await slices({ source, name: 'qwen' })
+      expect(await requireRun(db, runId)).toMatchObject({ kind: 'WEIGHT_SLICES', status: 'QUEUED' })
+      const unknown = { code: 'CONFIG_UNSUPPORTED' }
+      await expect(slices({ source, convert: { kvHeads: 1 } })).rejects.toMatchObject(unknown)
+      await expect(slices({ source: { synthetic: { preset: 'mistral-7b' } } })).rejects.toMatchObject(unknown)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('refuses an unknown preset, naming those there are', async () => {
