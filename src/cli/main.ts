@@ -7,11 +7,13 @@ import { addBenchCommand } from './bench.ts'
 import type { CommandContext } from './command.ts'
 import { addCompareCommand } from './compare.ts'
 import { addDemoCommand } from './demo.ts'
+import { addExportCommand } from './export.ts'
 import { addGenerateCommand } from './generate.ts'
 import { addHeadsCommand } from './heads.ts'
 import { addInspectCommand } from './inspect.ts'
 import { addKvCommand } from './kv.ts'
 import { addMigrateCommand } from './migrate.ts'
+import { addReportCommand } from './report.ts'
 import { addResetCommand } from './reset.ts'
 import { addRunsCommand } from './runs.ts'
 import { addServeCommand } from './serve.ts'
@@ -49,6 +51,8 @@ function createProgram(context: CommandContext): Command {
   addGenerateCommand(program, context)
   addRunsCommand(program, context)
   addCompareCommand(program, context)
+  addExportCommand(program, context)
+  addReportCommand(program, context)
   return program
 }
 

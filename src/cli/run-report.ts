@@ -22,7 +22,7 @@ export function kvBytesPerToken(subject: Subject): number {
 }
 
 /** The decode series of a subject with the fullest cache; null where none was measured. */
-function deepestDecode(run: BenchmarkRun, subject: Subject): Series | null {
+export function deepestDecode(run: BenchmarkRun, subject: Subject): Series | null {
   const decodes = run.series.filter((each) => each.phase === 'DECODE' && each.subject.index === subject.index)
   return decodes.toSorted((a, b) => cachedTokens(b) - cachedTokens(a))[0] ?? null
 }

@@ -52,6 +52,9 @@ export const runDocument = /* GraphQL */ `
         }
         warnings { ...WarningFields }
       }
+      ... on WeightSlicesRun {
+        warnings { ...WarningFields }
+      }
       ... on AttentionMapsRun {
         prompts { index text tokens { position id text generated } }
         layers
