@@ -1,4 +1,5 @@
 import type { AttentionHeadRow, Projection } from '../heads/rows.ts'
+import { overviewAddress as overviewOfPage } from '../render/attention-tiles.ts'
 
 // Paths below the API's address where pictures and arrays of a run are served. With the attempt in it, what stands at an
 // address never changes and may be kept.
@@ -25,7 +26,7 @@ export function attentionArrayAddress(run: RunAttempt, prompt: number, layer: nu
 
 /** All maps of a prompt at a glance. */
 export function overviewAddress(run: RunAttempt, prompt: number): string {
-  return `/runs/${run.id}/attention/${prompt}/overview.u8?attempt=${run.attempt}`
+  return overviewOfPage({ runId: run.id, attempt: run.attempt, prompt })
 }
 
 /** A tile of a map, with {level}, {row} and {column} to fill in. */

@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts'
 import { authenticate, bearerSecret } from '../tokens.ts'
 
 /** Pictures in a page and links cannot carry a header: the page puts its token into this cookie, with `path=/runs`. */
-export const tokenCookie = 'kvscope_token'
+const tokenCookie = 'kvscope_token'
 
 /**
  * Lets those pass who carry a token, as the header `/graphql` takes or as a cookie. A cookie is sent whoever wrote the
