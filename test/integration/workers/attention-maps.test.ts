@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { diversityPrompts } from '../../../src/heads/prompts.ts'
+import { planCapture } from '../../../src/models/capture-plan.ts'
 import { openSynthetic } from '../../../src/models/synthetic.ts'
 import { causalTiles, levelCount } from '../../../src/render/attention-tiles.ts'
+import { type CapturePasses, runPasses } from '../../../src/workers/capture-passes.ts'
 import { type Captured, capture, levelOf } from '../../support/captured-maps.ts'
 import { compute, largestDifference } from '../../support/golden.ts'
 
@@ -151,6 +153,49 @@ describe('tokens that the model generates', () => {
       expect(largestDifference(made, given)).toBeLessThan(rounding)
     }
     expect(got.order.indexOf('attentionPrompts')).toBeLessThan(got.order.indexOf('attentionHeads'))
+  })
+})
+
+describe('a capture that memory splits into passes', () => {
+  it('gives the maps of one pass, and the tokens that the first pass generated', async () => {
+    const { checkpoint, config } = await openSynthetic(source.synthetic, dataDir)
+    const layers = [0, 1, 2]
+    const size = { config, layers, heads: 4, storedHeads: 4, tokens: 145, width: 2, generates: true } as const
+    const run = async (budget: number) => {
+      const maps = new Map<string, number[]>()
+      const passes: CapturePasses = {
+        ...{ checkpoint, config, name: 'tiny', threads: 1, heads: null },
+        ...{ plan: planCapture(size, budget), prompts: [tokensOf(140), tokensOf(9)], generatedTokens: 5 },
+        provider: 'cpu',
+        type: 'float16',
+      }
+      const told: [number, string][] = []
+      const sequences = await runPasses(
+        passes,
+        {
+          rows(prompt, layer, { probabilities, queries, keys, heads }) {
+            for (let head = 0; head < heads; head++) {
+              const of = `${prompt} ${layer} ${head}`
+              const rows = probabilities.subarray(head * queries * keys, (head + 1) * queries * keys)
+              // Rows are kept without what lies above the diagonal, so that chunks of any length give the same list.
+              const causal = [...rows].filter((_, cell) => cell % keys <= keys - queries + Math.floor(cell / keys))
+              maps.set(of, [...(maps.get(of) ?? []), ...causal])
+            }
+          },
+        },
+        async (fraction, message) => void told.push([fraction, message]),
+      )
+      return { maps, sequences, told, passes: passes.plan.passes.length }
+    }
+    const [one, several] = [await run(1e9), await run(1)]
+    expect([one.passes, several.passes]).toEqual([1, 3])
+    expect(several.sequences).toEqual(one.sequences)
+    expect(several.sequences.map((tokens) => tokens.length)).toEqual([145, 14])
+    expect([...several.maps.keys()].toSorted()).toEqual([...one.maps.keys()].toSorted())
+    for (const [of, map] of one.maps) expect(largestDifference(several.maps.get(of) ?? [], map)).toBeLessThan(5e-4)
+    const fractions = several.told.map(([fraction]) => fraction)
+    expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
+    expect(several.told.at(-1)?.[1]).toBe('tiny, pass 3 of 3: prompt 2 of 2, 14 of 14 tokens')
   })
 })
 
