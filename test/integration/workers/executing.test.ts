@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { cancel } from '../../../src/jobs/control.ts'
 import { until } from '../../support/processes.ts'
 import { describeOnQueues } from '../../support/queue-backends.ts'
@@ -10,6 +10,9 @@ import { openSubmitter, type Submitter } from '../../support/submitting.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { longSpec, tinySeries, tinySpec } from '../../support/tiny-spec.ts'
 import { startTestWorker, type TestWorker } from '../../support/workers.ts'
+
+/** Processes start slowly on a busy machine. */
+vi.setConfig({ testTimeout: 120_000 })
 
 const dataDir = mkdtempSync(join(tmpdir(), 'kvscope-executing-'))
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
