@@ -4,7 +4,7 @@ import { tableToText, wrap } from '../render/table.ts'
 import { formatMilliseconds, formatRatio } from '../render/units.ts'
 import { estimateText } from './diversity-text.ts'
 import { phaseLabel } from './run-labels.ts'
-import { shortNumber } from './weight-report.ts'
+import { shortNumber } from './shared-heads.ts'
 
 type Comparison = CompareRunsQuery['compareRuns']
 type OfType<Name extends Comparison['__typename']> = Extract<Comparison, { __typename: Name }>

@@ -1,5 +1,9 @@
 import { resolve } from 'node:path'
 import type { StartBenchmarkInput } from '../generated/operations.ts'
+import { diversityPrompts } from '../heads/prompts.ts'
+import type { RunInput } from './submit-run.ts'
+
+export type SubjectInput = StartBenchmarkInput['subjects'][number]
 
 export interface DemoOptions {
   small?: true
@@ -54,4 +58,30 @@ function subjectsOf({ small, model = [] }: DemoOptions): StartBenchmarkInput['su
   if (model.length > 0) return model.map((path) => ({ source: { local: { path: resolve(path) } } }))
   const source = { synthetic: { preset: small ? 'gpt2' : 'gpt2-medium', seed: 0 } }
   return [{ source }, { source, convert: { kvHeads: 4 } }, { source, convert: { kvHeads: 1 } }]
+}
+
+/** Prompts besides the lecture's over which heads are compared; four make five, the fewest for an interval. */
+const comparedPrompts = { full: diversityPrompts.length, quick: 4 }
+/** Tokens that a tokenizer may put around a text. */
+const added = 8
+
+/**
+ * What the second part asks of one subject: its K and V matrices of layer 0, as the lecture shows them, and the maps of its
+ * last layer over the lecture's prompt, with the heads compared over more prompts. Not with baselines: random weights are
+ * their own, and those of a checkpoint would be written to disk first.
+ * @param context positions of the model that has fewest: all are compared over the same prompts. A text's bytes bound its
+ * tokens.
+ */
+export function planHeads(
+  subject: SubjectInput,
+  context: number,
+  quick: boolean,
+): { weights: RunInput; attention: RunInput } {
+  const fitting = diversityPrompts.map(({ text }) => text).filter((text) => Buffer.byteLength(text) + added <= context)
+  const prompts = [prompt, ...fitting.slice(0, quick ? comparedPrompts.quick : comparedPrompts.full)]
+  const about = { note: 'kvscope demo', labels: [{ key: 'made-by', value: 'demo' }] }
+  return {
+    weights: { kind: 'WEIGHT_SLICES', input: { subject, layers: [0], projections: ['K', 'V'], ...about } },
+    attention: { kind: 'ATTENTION_MAPS', input: { subject, prompts, baselines: false, ...about } },
+  }
 }

@@ -45,7 +45,11 @@ export function nextText(style: Style): string {
   const lines = [
     ['npm run demo -- --serve', 'keep it up: a playground'],
     ['npm run demo -- --model DIR', 'your own checkpoints'],
-    ['npm run kvscope -- runs show latest', 'this run; all are kept'],
+    ['npm run kvscope -- runs show latest', 'the last run; all are kept'],
+    ['npm run kvscope -- heads attention DIR', 'where its heads look'],
+    ['npm run kvscope -- heads weights gpt2', 'what its heads share'],
+    ['npm run kvscope -- report latest', 'a run as one HTML file'],
+    ['npm run kvscope -- export latest', 'a run as JSON, CSV or arrays'],
     ['npm run kvscope -- kv llama-3.1-8b -c 32768', "another model's cache"],
     ['npm run kvscope -- bench gpt2 --kv-heads 4', 'one more benchmark'],
     ['npm run kvscope -- --help', 'everything else'],

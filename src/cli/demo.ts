@@ -1,14 +1,18 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Config } from '../config.ts'
-import { AppError, type ErrorCode, errorTable } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import { ModelContextDocument, type StartBenchmarkInput } from '../generated/operations.ts'
 import { type BenchmarkRun, fetchBenchmarkRun } from './benchmark-run.ts'
 import { type ApiClient, createApiClient } from './client.ts'
 import { type CommandContext, collect, examples, withJsonOption } from './command.ts'
+import { lookAtHeads } from './demo-heads.ts'
+import { headsText } from './demo-heads-text.ts'
 import { type DemoOptions, planDemo } from './demo-plan.ts'
 import { nextText, openingText, resultText } from './demo-text.ts'
 import { lectureReport } from './lecture.ts'
+import { subjectLabels } from './run-labels.ts'
+import { requireSuccess } from './run-result.ts'
 import { untilAborted } from './serve.ts'
 import { submitAndFollow } from './submit-run.ts'
 import { deliver, type JsonOption } from './terminal.ts'
@@ -18,11 +22,14 @@ interface Options extends DemoOptions {
   json?: JsonOption
 }
 
-/** `kvscope demo`: from nothing to a stored, queried benchmark of MHA, GQA and MQA, with the whole service in between. */
+/**
+ * `kvscope demo`: from nothing to a stored, queried benchmark of MHA, GQA and MQA and a look at their heads, with the whole
+ * service in between.
+ */
 export function addDemoCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('demo')
-    .description('measure MHA, GQA and MQA against each other through the whole service')
+    .description('measure MHA, GQA and MQA against each other through the whole service, and look at their heads')
     .option('--small', "gpt2's shape instead of gpt2-medium's, for a weak machine")
     .option('--quick', 'fewer blocks and smaller sizes')
     .option('--model <DIR>', 'measure this checkpoint instead (may be repeated)', collect)
@@ -37,8 +44,12 @@ export function addDemoCommand(program: Command, context: CommandContext): void 
 
 /** What PostgreSQL and logs may take besides the weights. */
 const databaseBytes = 150e6
+/** Pictures, and maps in the database. */
+const picturesBytes = 40e6
 /** API, worker and PostgreSQL beside the process that runs the models. */
 const servicesBytes = 450e6
+/** What the second part takes beside one model's weights: maps on their way, and the API's thread that draws. */
+const headsBytes = 500e6
 
 async function demo(context: CommandContext, options: Options): Promise<void> {
   const { terminal, signal } = context
@@ -69,7 +80,8 @@ async function demo(context: CommandContext, options: Options): Promise<void> {
       const client = createApiClient(supervisor.address, { secret: config.tokens[0]?.secret, signal, retryMs: 30_000 })
       const run = await measure(client, options, context)
       terminal.endProgress()
-      await deliver(terminal, options.json, run, `${resultText(run, style)}\n\n${nextText(style)}`)
+      await deliver(terminal, options.json, run, resultText(run, style))
+      say(`\n${await look(client, run, options, { ...context, config })}\n\n${nextText(style)}`)
       if (options.serve) {
         say(
           `\nServing ${style.accent(`${supervisor.address}/graphql`)}: open it in a browser for the playground. Ctrl-C stops it.`,
@@ -109,8 +121,9 @@ async function checkNeeds(config: Config, options: Options) {
   const spec = benchmarkSpec.parse({ kind: 'BENCHMARK', version: 1, subjects, tests, prompt })
   const estimate = await estimateResources(spec, config.modelRoots)
   const present = await presentWeightBytes(spec.subjects, config.dataDir)
-  const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes
-  const memoryBytes = estimate.memoryBytes + servicesBytes
+  const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes + picturesBytes
+  const largest = Math.max(...estimate.subjects.map(({ weights }) => weights))
+  const memoryBytes = Math.max(estimate.memoryBytes, largest + headsBytes) + servicesBytes
   const available = availableMemory()
   await ensureDiskSpace(config.dataDir, diskBytes)
   if (memoryBytes > available.bytes) {
@@ -141,13 +154,29 @@ async function measure(
     },
   )
   const run = await fetchBenchmarkRun(client, id)
-  if (run.status === 'SUCCEEDED') return run
-  const { code, message, hint } = run.error ?? { code: 'CONFLICT', message: `The run ended ${run.status}`, hint: null }
-  throw new AppError(isErrorCode(code) ? code : 'INTERNAL', message, hint)
+  requireSuccess(run)
+  return run
 }
 
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(errorTable, code)
+/** The second part: K and V matrices of each model, and where its last layer looks, as text for this terminal. */
+async function look(
+  client: ApiClient,
+  run: BenchmarkRun,
+  options: Options,
+  { config, terminal, signal }: CommandContext,
+): Promise<string> {
+  const labels = subjectLabels(run.subjects)
+  const subjects = planDemo(options, 1024).subjects.flatMap((input, index) => {
+    const [opened, label] = [run.subjects[index], labels[index]]
+    return opened === undefined || label === undefined ? [] : [{ input, opened, label }]
+  })
+  const folder = join(config.dataDir, 'demo')
+  const { looked, pictures } = await lookAtHeads(client, subjects, {
+    ...{ secret: config.tokens[0]?.secret, signal, folder, quick: options.quick === true },
+    onProgress: (fraction, message) => terminal.progress(fraction, message),
+  })
+  terminal.endProgress()
+  return headsText(looked, { folder, names: pictures }, terminal)
 }
 
 async function shortestContext(client: ApiClient, options: Options): Promise<number> {

@@ -53,3 +53,18 @@ export function matrixBytes(
   const width = projection === 'Q' || projection === 'K' ? model.keyDim : model.valueDim
   return model.hiddenSize * width * bytesPerWeight[dtype]
 }
+
+/** Who reads each matrix, in words. */
+export function readBy({ stored, heads, readers }: SharedHeads): string {
+  if (readers === null) return `${heads} heads`
+  if (readers === 1) return '1 head each'
+  return stored === 1 ? `all ${heads} heads` : `${readers} heads each`
+}
+
+/** Two or three digits; 0 is the exact 0 alone. */
+export function shortNumber(value: number): string {
+  if (value === 0) return '0'
+  const size = Math.abs(value)
+  if (size < 0.001) return value.toExponential(1)
+  return size < 0.1 ? value.toPrecision(2) : value.toFixed(2)
+}

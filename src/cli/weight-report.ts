@@ -5,7 +5,7 @@ import { formatRanges } from '../render/text.ts'
 import { formatDecimalBytes, formatInteger } from '../render/units.ts'
 import type { Subject } from './benchmark-run.ts'
 import { headSubject } from './head-subject.ts'
-import { matrixBytes, type SharedHeads, sumUpSharing } from './shared-heads.ts'
+import { matrixBytes, readBy, shortNumber, sumUpSharing } from './shared-heads.ts'
 import type { Screen } from './terminal.ts'
 import { runHeading, sentenceList, syntheticMark, warningList } from './text-parts.ts'
 import type { ComparedHeads, WeightSlice, WeightSlicesRun } from './weight-run.ts'
@@ -146,20 +146,6 @@ function sharingTable(subject: Subject, compared: readonly ComparedHeads[], { st
   )
   const caption = `${subject.name}: largest difference of two heads' whole matrices, of heads that have the same one and of heads that have different ones; cosine and linear CKA of the latter`
   return [table, ...wrap(caption, 80).map(style.dim)].join('\n')
-}
-
-function readBy({ stored, heads, readers }: SharedHeads): string {
-  if (readers === null) return `${heads} heads`
-  if (readers === 1) return '1 head each'
-  return stored === 1 ? `all ${heads} heads` : `${readers} heads each`
-}
-
-/** Two or three digits; 0 is the exact 0 alone. */
-export function shortNumber(value: number): string {
-  if (value === 0) return '0'
-  const size = Math.abs(value)
-  if (size < 0.001) return value.toExponential(1)
-  return size < 0.1 ? value.toPrecision(2) : value.toFixed(2)
 }
 
 /** What the figures say, and what they cannot. */
