@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -16,7 +16,7 @@ beforeAll(async () => {
   model = await writeTinyCheckpoint(join(folder, 'tiny'))
 })
 afterAll(async () => {
-  await runCommand(['reset', '--yes'], dataDir)
+  await runCommand(['reset', '--yes'], dataDir) // where a test failed before the last
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -30,6 +30,12 @@ describe('kvscope demo', () => {
       '50.3 MB = 48.0 MiB',
       'decode at depth 64',
       'WHAT THIS SHOWS',
+      'THE HEADS: WHICH MATRICES THEY SHARE',
+      'THE HEADS: WHERE THEY LOOK',
+      '4 heads, 4 panels, no two alike',
+      'heads attention DIR',
+      'report latest',
+      'export latest',
       'runs show latest',
     ]) {
       expect(demo.stdout).toContain(said)
@@ -38,6 +44,15 @@ describe('kvscope demo', () => {
     expect(demo.stdout).not.toContain('SYNTHETIC')
     expect(demo.stdout + demo.stderr).not.toContain('\u001b')
     expect(demo.stderr).toContain('applying migrations')
+    const pictures = readdirSync(join(dataDir, 'demo')).toSorted()
+    expect(pictures).toEqual(['attention-tiny.png', 'weights-WK-tiny.png', 'weights-WV-tiny.png'])
+    for (const name of pictures) {
+      expect(
+        readFileSync(join(dataDir, 'demo', name))
+          .subarray(1, 4)
+          .toString(),
+      ).toBe('PNG')
+    }
 
     const run = JSON.parse(readFileSync(file, 'utf8'))
     expect(run).toMatchObject({ kind: 'BENCHMARK', status: 'SUCCEEDED', error: null, fraction: 1, queuePosition: null })
@@ -50,6 +65,10 @@ describe('kvscope demo', () => {
     expect(run.keyFigure.kvCacheBytes).toBe(run.keyFigure.kvCacheBytesPredicted)
     expect(run.keyFigure.subject.model).toMatchObject({ attentionKind: 'MHA', layerAttention: [{ kvHeads: 4 }] })
     expect(processesOf(dataDir)).toEqual([])
+
+    const runs = JSON.parse((await runCommand(['runs', '--json'], dataDir)).stdout)
+    const kinds = ['ATTENTION_MAPS', 'WEIGHT_SLICES', 'BENCHMARK']
+    expect(runs).toMatchObject(kinds.map((kind) => ({ kind, status: 'SUCCEEDED', note: 'kvscope demo' })))
   })
 
   it('writes nothing but JSON to stdout where that is asked for, and serves until Ctrl-C', async () => {
@@ -87,5 +106,10 @@ describe('kvscope demo', () => {
     const demo = await runCommand(['demo', '--model', join(folder, 'nowhere')], dataDir)
     expect(demo).toMatchObject({ code: 1 })
     expect(demo.stderr).toMatch(/^error NOT_FOUND: .*nowhere/)
+  })
+
+  it('is removed by reset, pictures included', async () => {
+    expect(await runCommand(['reset', '--yes'], dataDir)).toMatchObject({ code: 0 })
+    expect(existsSync(dataDir)).toBe(false)
   })
 })
