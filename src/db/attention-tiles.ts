@@ -1,12 +1,10 @@
 import { Prisma } from '../generated/prisma/client.ts'
 import type { AttentionTileRow, StoredDtype, TileStatistic } from '../heads/rows.ts'
-import { decodeHalves } from '../render/half-float.ts'
+import { decodeTile, tileSide } from '../render/attention-tiles.ts'
 import { bytesPerValue, type MapKey, placed } from './attention-maps.ts'
 import type { Queries } from './client.ts'
 
 /** Reading of the maps themselves, of each run's latest attempt. */
-
-const tileSide = 256
 
 export interface TileKey extends MapKey {
   /** the attempt that the reader means: of another than the latest nothing is found; the latest where absent */
@@ -116,7 +114,7 @@ export async function findMapRows(db: Queries, keys: readonly RowKey[]): Promise
   const found: (Float32Array | null)[] = keys.map(() => null)
   for (const { place, size, column: tileColumn, storedAs, data } of rows) {
     const row = found[place] ?? new Float32Array(size)
-    row.set(decodeValues(data, storedAs), tileColumn * tileSide)
+    row.set(decodeTile(data, storedAs), tileColumn * tileSide)
     found[place] = row
   }
   return found
@@ -136,14 +134,7 @@ export async function findSmallMaps(db: Queries, keys: readonly MapKey[]): Promi
     db,
     keys.map((key) => ({ ...key, ...corner })),
   )
-  return whole.map((tile) => (tile === null || tile.rows < tile.size ? null : decodeValues(tile.data, tile.storedAs)))
-}
-
-/** Values of stored bytes, as float32. */
-export function decodeValues(data: Uint8Array, storedAs: StoredDtype): Float32Array {
-  // Stored bytes come at any offset, and typed arrays want theirs aligned.
-  const { buffer } = new Uint8Array(data)
-  return storedAs === 'F32' ? new Float32Array(buffer) : decodeHalves(new Uint16Array(buffer))
+  return whole.map((tile) => (tile === null || tile.rows < tile.size ? null : decodeTile(tile.data, tile.storedAs)))
 }
 
 const tileColumns = Prisma.sql`tile.prompt, tile.layer, tile.head, tile.level, tile.row, tile.column, tile.statistic,

@@ -69,7 +69,7 @@ export async function captureAttention(
 }
 
 /** @throws AppError CONTEXT_EXCEEDED where prompt and generated tokens are more than the model has positions */
-export function ensurePositions(config: ModelConfig, prompt: number, generatedTokens: number): void {
+function ensurePositions(config: ModelConfig, prompt: number, generatedTokens: number): void {
   if (prompt + generatedTokens <= config.contextLength) return
   const asked = generatedTokens === 0 ? `${prompt} tokens` : `${prompt} tokens and ${generatedTokens} to generate`
   throw new AppError(

@@ -77,7 +77,8 @@ export function storedBytes(size: number): number {
 
 /** The values of a stored tile. `bytes` are little-endian, row-major. */
 export function decodeTile(bytes: Uint8Array, dtype: StoredDtype): Float32Array {
-  const aligned = bytes.slice()
+  // Stored bytes come at any offset, a Buffer's slice too, and typed arrays want theirs aligned.
+  const aligned = new Uint8Array(bytes)
   if (dtype === 'F16') return decodeHalves(new Uint16Array(littleEndianBytes(new Uint16Array(aligned.buffer)).buffer))
   return new Float32Array(littleEndianBytes(new Float32Array(aligned.buffer)).buffer)
 }

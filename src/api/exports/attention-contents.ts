@@ -1,8 +1,8 @@
 import { findAttentionHeads, findMapOutline, findPrompts, type StoredHead } from '../../db/attention-maps.ts'
-import { decodeValues } from '../../db/attention-tiles.ts'
 import type { Database } from '../../db/client.ts'
 import type { RunRow } from '../../db/rows.ts'
 import type { AttentionPromptRow } from '../../heads/rows.ts'
+import { decodeTile } from '../../render/attention-tiles.ts'
 import { csvRecord, csvText } from '../../render/csv.ts'
 import { littleEndianBytes } from '../../render/npy.ts'
 import { shortestHalf, shortestSingle } from '../../render/shortest-decimal.ts'
@@ -98,7 +98,7 @@ function distanceArrays(diversity: unknown): ExportedArray[] {
 async function nest(reader: MapReader, map: StoredHead): Promise<number[][]> {
   const rows: number[][] = []
   for await (const band of reader(map)) {
-    const values = decodeValues(band, map.storedAs)
+    const values = decodeTile(band, map.storedAs)
     for (let at = 0; at < values.length; at += map.size) rows.push(Array.from(values.subarray(at, at + map.size)))
   }
   return rows
@@ -120,7 +120,7 @@ async function* recordsOf(
   const write = storedAs === 'F32' ? shortestSingle : shortestHalf
   let [query, count, piece] = [0, 0, '']
   for await (const band of reader(map)) {
-    const values = decodeValues(band, storedAs)
+    const values = decodeTile(band, storedAs)
     for (let start = 0; start < values.length; start += size, query += 1) {
       const ofQuery = `${shared},${query},`
       const queryToken = tokens[query] ?? ''

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { bytesPerValue, findOverviews, type StoredHead } from '../../db/attention-maps.ts'
-import { decodeValues, findTile, type StoredTile, streamTiles } from '../../db/attention-tiles.ts'
+import { findTile, type StoredTile, streamTiles } from '../../db/attention-tiles.ts'
 import type { Database } from '../../db/client.ts'
 import { AppError } from '../../errors.ts'
-import { tileSide } from '../../render/attention-tiles.ts'
+import { decodeTile, tileSide } from '../../render/attention-tiles.ts'
 import { encodeHalves } from '../../render/half-float.ts'
 import { littleEndianBytes, npyByteLength, npyHeader } from '../../render/npy.ts'
 import type { AskedFile } from './file-route.ts'
@@ -65,7 +65,7 @@ export async function tileBytes(asked: AskedFile<TileAddress, { statistic: 'mean
 
 function asDtype({ data, storedAs, layer, head }: StoredTile, dtype: 'f16' | 'f32'): Uint8Array {
   if (dtype === storedAs.toLowerCase()) return data
-  if (dtype === 'f16') return littleEndianBytes(encodeHalves(decodeValues(data, storedAs)))
+  if (dtype === 'f16') return littleEndianBytes(encodeHalves(decodeTile(data, storedAs)))
   throw new AppError(
     'NOT_FOUND',
     `the map of layer ${layer}, head ${head} is stored as half-floats, not as float32`,

@@ -1,9 +1,9 @@
 import { findAttentionHeads, type StoredHead } from '../../db/attention-maps.ts'
-import { decodeValues, findTilesByKey, type TileKey } from '../../db/attention-tiles.ts'
+import { findTilesByKey, type TileKey } from '../../db/attention-tiles.ts'
 import type { Database } from '../../db/client.ts'
 import type { RunRow } from '../../db/rows.ts'
 import { AppError } from '../../errors.ts'
-import { causalTiles, levelCount, levelSide, placeTile } from '../../render/attention-tiles.ts'
+import { causalTiles, decodeTile, levelCount, levelSide, placeTile } from '../../render/attention-tiles.ts'
 import type { HeadMatrix } from '../../render/head-groups.ts'
 import type { Pooling } from '../../render/matrix.ts'
 
@@ -56,7 +56,7 @@ export async function readMaps(db: Database, maps: readonly StoredHead[], most: 
   for (const tile of tiles) {
     const values = tile === null ? undefined : places.get(tile.head)
     if (tile === null || values === undefined) throw incomplete(maps)
-    placeTile(values, side, tile, decodeValues(tile.data, tile.storedAs))
+    placeTile(values, side, tile, decodeTile(tile.data, tile.storedAs))
   }
   return { heads, pooled: level === 0 ? null : { factor: 2 ** level, by: 'maximum' } }
 }

@@ -1,4 +1,3 @@
-import { decodeValues } from '../../db/attention-tiles.ts'
 import { readWarnings } from '../../db/results.ts'
 import { AppError } from '../../errors.ts'
 import type {
@@ -9,6 +8,7 @@ import type {
   PromptTokensResolvers,
 } from '../../generated/graphql.ts'
 import type { TileStatistic } from '../../heads/rows.ts'
+import { decodeTile } from '../../render/attention-tiles.ts'
 import {
   attentionArrayAddress,
   attentionGridAddress,
@@ -88,7 +88,7 @@ async function tileValues(tile: TileParent, statistic: TileStatistic, { loaders,
   values.spend(rows * columns)
   const stored = await loaders.tiles.load({ ...map, level, row, column, statistic })
   if (stored === null) throw new Error(`run ${map.runId} has no tile ${level}/${row}/${column} of a map that it lists`)
-  return nested(decodeValues(stored.data, stored.storedAs), rows, columns, map)
+  return nested(decodeTile(stored.data, stored.storedAs), rows, columns, map)
 }
 
 export const diversity: DiversityResolvers = {

@@ -8,7 +8,6 @@ import {
   findPrompts,
 } from '../../../src/db/attention-maps.ts'
 import {
-  decodeValues,
   findMapRows,
   findSmallMaps,
   findTile,
@@ -20,6 +19,7 @@ import { connectDatabase } from '../../../src/db/client.ts'
 import { insertHeadRows } from '../../../src/db/head-rows.ts'
 import { cancelRun, handBackRun, takeRun } from '../../../src/db/runs.ts'
 import type { AttentionHeadRow, AttentionTileRow } from '../../../src/heads/rows.ts'
+import { decodeTile } from '../../../src/render/attention-tiles.ts'
 import { encodeHalves } from '../../../src/render/half-float.ts'
 import { insertSampleRun, insertSampleWorker } from '../../support/sample-runs.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
@@ -116,7 +116,7 @@ describe('attention maps', () => {
     const key = { runId, prompt: 0, layer: 2, head: 1, level: 0, row: 1, column: 0, statistic: 'MEAN' } as const
     const tile = await findTile(db, key)
     expect(tile).toMatchObject({ rows: 44, columns: 256, size: 300, storedAs: 'F16' })
-    expect(decodeValues(tile?.data ?? new Uint8Array(), 'F16')[256 + 5]).toBe(valueAt(1, 257, 5))
+    expect(decodeTile(tile?.data ?? new Uint8Array(), 'F16')[256 + 5]).toBe(valueAt(1, 257, 5))
     expect(await findTile(db, { ...key, statistic: 'MAXIMUM' })).toEqual(tile)
     expect(await findTile(db, { ...key, attempt })).toEqual(tile)
     expect(await findTile(db, { ...key, attempt: attempt + 1 })).toBeNull()
