@@ -58,7 +58,7 @@ function timesTable(run: BenchmarkRun): ReportBlock {
               : `${formatMilliseconds(summary.interval.low / steps)} to ${formatMilliseconds(summary.interval.high / steps)}`,
             summary.standardDeviation === null
               ? '–'
-              : `${((100 * summary.standardDeviation) / summary.mean).toFixed(1)} %`,
+              : `${((100 * summary.standardDeviation) / summary.mean).toFixed(1)}\u00a0%`,
             String(summary.count),
             tokensPerSecond === null ? '–' : formatRate(tokensPerSecond.median),
             ratioOf(run, series),

@@ -55,6 +55,9 @@ export function provenanceOf(run: ReportedRun): ReportBlock[] {
         ['started', run.startedAt ?? '–'],
         ['finished', run.finishedAt ?? '–'],
         ...machine,
+        ...run.subjects.map(
+          ({ name, fingerprint }) => [`fingerprint of ${name}`, fingerprint ?? 'not opened yet'] as const,
+        ),
         ...labels.map(({ key, value }) => [`label ${key}`, value] as const),
         ...(error === null ? [] : ([['error', `${error.code}: ${error.message}`]] as const)),
       ],
@@ -93,9 +96,8 @@ function subjectsTable({ subjects }: ReportedRun): ReportBlock {
         { title: 'parameters', ...right },
         { title: 'weights' },
         { title: 'computed on' },
-        { title: 'fingerprint' },
       ],
-      rows: subjects.map(({ name, model, dtype, device, threads, synthetic, fingerprint }) => [
+      rows: subjects.map(({ name, model, dtype, device, threads, synthetic }) => [
         name,
         model.attentionKind,
         String(model.heads),
@@ -104,7 +106,6 @@ function subjectsTable({ subjects }: ReportedRun): ReportBlock {
         formatInteger(model.parameters),
         [synthetic ? 'SYNTHETIC' : 'as stored', dtype].filter((part) => part !== null).join(', '),
         threads === null ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`,
-        fingerprint ?? '–',
       ]),
     },
   }

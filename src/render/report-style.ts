@@ -28,7 +28,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:4px}
 th,td{padding:4px 12px 4px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 th{border-bottom-color:var(--edge)}
-td{max-width:560px;overflow-wrap:anywhere}
+td{max-width:560px;overflow-wrap:break-word}
 .right{text-align:right}
 .gap{height:8px}
 figure{margin:16px 0 24px;padding:8px;background:#fff;color:#16181d;border:1px solid var(--line);border-radius:10px;overflow-x:auto}
@@ -47,7 +47,7 @@ nav{display:none}
 .run{border-top:0;padding-top:0;margin-top:0}
 .run+.run{break-before:page}
 h2,h3,caption,.notice{break-after:avoid}
-figure,tr,dl div,li{break-inside:avoid}
+figure,tr,dl div,li,.short{break-inside:avoid}
 thead{display:table-header-group}
 .wide,figure{overflow:visible}
 figure svg{max-height:235mm;width:auto}

@@ -95,12 +95,15 @@ function renderBlock(block: ReportBlock): string {
   }
 }
 
+/** Rows of a table that stays on one page when it is printed. */
+const mostUncut = 16
+
 function renderTable({ columns, rows }: Table, caption: string | undefined): string {
   const side = (index: number) => (columns[index]?.align === 'right' ? ' class="right"' : '')
   const cells = (row: readonly string[]) =>
     row.map((cell, index) => `<td${side(index)}>${escapeXml(cell)}</td>`).join('')
   return [
-    '<div class="wide"><table>',
+    `<div class="wide${rows.length <= mostUncut ? ' short' : ''}"><table>`,
     ...(caption === undefined ? [] : [`<caption>${escapeXml(caption)}</caption>`]),
     `<thead><tr>${columns.map((column, index) => `<th scope="col"${side(index)}>${escapeXml(column.title)}</th>`).join('')}</tr></thead>`,
     '<tbody>',
