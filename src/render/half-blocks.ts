@@ -75,7 +75,8 @@ export function paintHeads(picture: TerminalPicture): string {
     }
   }
   const notes = attention ? ['blank: later tokens'] : panels.length > 1 ? ['one scale for all'] : []
-  if (factor > 1) notes.push(`each cell is the ${by} of ${factor} x ${factor} values`)
+  const values = factor * ((quantity.name === 'attention' ? quantity.pooled?.factor : undefined) ?? 1)
+  if (values > 1) notes.push(`each cell is the ${by} of ${values} x ${values} values`)
   return [...lines, '', ...legend(shading, colours, notes, width)].map((line) => line.trimEnd()).join('\n')
 }
 

@@ -111,6 +111,14 @@ describe('heads in a terminal', () => {
     })
     expect(attention).toContain('each cell is the maximum of 2 x 2 values')
     expect(attention.split('\n').slice(0, -3).join('')).toContain('@')
+    const overview = paintHeads({
+      subject: subjectOf('MHA', 1, 1),
+      heads: [{ head: 0, kvHead: 0, rows, columns: rows, values: spike }],
+      quantity: { name: 'attention', pooled: { factor: 8, by: 'maximum' } },
+      width: 48,
+      colours: 'none',
+    })
+    expect(overview).toContain('each cell is the maximum of 16 x 16 values')
     const alternating = Float32Array.from({ length: rows * rows }, (_, at) => (at % 2 ? 1 : -1))
     const mean = paintHeads({
       subject: subjectOf('MHA', 1, 1),
