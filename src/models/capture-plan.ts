@@ -2,8 +2,12 @@ import { kvCacheBytes } from '../architecture/kv-bytes.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { levelCount, levelSide, storedAs, tileSide } from '../render/attention-tiles.ts'
 
-/** What capturing attention may take of memory beside the weights: under 1 GB with what the estimate does not see. */
-export const captureBudget = 880e6
+/**
+ * What capturing attention may take by the formula of `passMemory`, so that the resident set stays under 1 GB beside the
+ * weights: arrays that wait for the garbage collector, the runtime's own arena and the pages of the embedding's rows were
+ * 230 MB more, at 2,048 tokens x 24 layers x 16 heads.
+ */
+export const captureBudget = 720e6
 
 /** Rows of a prompt in one step: matrix products are as fast as with more, and half as many where memory is short. */
 const chunks = [128, 64] as const
@@ -55,7 +59,7 @@ export interface CapturePlan {
 
 /**
  * Splits capturing into as few passes as keep each within the budget. Every pass runs the prompts again from the first
- * layer to its last, so there is one wherever one fits (24 layers x 16 heads: to 940 tokens); where not even a single
+ * layer to its last, so there is one wherever one fits (24 layers x 16 heads: to 800 tokens); where not even a single
  * layer fits, each pass has one.
  */
 export function planCapture(size: CaptureSize, budget = captureBudget): CapturePlan {

@@ -17,14 +17,11 @@ import { warningsOf } from './attention-warnings.ts'
 import { type CaptureHeads, planHeads } from './capture-heads.ts'
 import { ensureCaptureFits } from './capture-memory.ts'
 import { type CapturePasses, runPasses } from './capture-passes.ts'
-import { type ComparedMaps, compareMaps } from './map-diversity.ts'
+import { type ComparedMaps, compareMaps, diversityBytes } from './map-diversity.ts'
 import { openMapStore } from './map-store.ts'
 import type { ChildSink, Outcome } from './messages.ts'
 import { measureRandomBaseline } from './random-baseline.ts'
 import { batchTiles } from './row-batches.ts'
-
-/** Position profiles of all layers, sums over heads and prompts (see heads/layer-diversity). */
-const diversityBytes = 70e6
 
 /**
  * The job kind ATTENTION_MAPS, in the child: encodes the prompts, runs each with its attention captured, sends the maps
@@ -100,7 +97,7 @@ async function prepare(
     tokens: Math.max(...sizes),
     width: type === 'float16' ? 2 : 4,
     generates: spec.generatedTokens > 0,
-    held: spec.diversity ? diversityBytes : 0,
+    held: diversityBytes(spec, maps.layers.length, heads.count, lengths),
   })
   const weights = loadedBytes({ config, dtype: storedDtype(checkpoint, config) })
   ensureCaptureFits(name, weights, plan, Math.max(...sizes), availableMemory())
@@ -175,8 +172,7 @@ async function runAndStore(
           store = { prompt, maps: openMapStore({ heads: heads.stored, prompt, size: sizes[prompt] ?? 0 }, tiles) }
         }
         accumulator?.addRows(layer, prompt, rows, tokens)
-        store.maps.addRows(layer, rows)
-        await tiles.send()
+        await store.maps.addRows(layer, rows)
       },
       async endPrompt(prompt, tokens) {
         await tiles.finish()

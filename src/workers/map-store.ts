@@ -15,13 +15,13 @@ export interface StoredHeads {
 
 export interface MapStore {
   /** Takes the next rows of a layer's maps; [captured heads, queries, keys]. The array may be used again afterwards. */
-  addRows(layer: number, rows: MapRows): void
+  addRows(layer: number, rows: MapRows): Promise<void>
   /** The maps that are complete; their tiles have all been handed on. */
   finished: AttentionHeadRow[]
 }
 
 /** Turns the rows of one prompt's maps into tiles, as they come, and into a row for each map once it is complete. */
-export function openMapStore({ heads, prompt, size }: StoredHeads, tiles: Pick<TileBatches, 'add'>): MapStore {
+export function openMapStore({ heads, prompt, size }: StoredHeads, tiles: Pick<TileBatches, 'add' | 'send'>): MapStore {
   const dtype = storedAs(size)
   const open = new Map<number, { pyramids: TilePyramid[]; entropies: Float64Array }>()
   const finished: AttentionHeadRow[] = []
@@ -35,12 +35,14 @@ export function openMapStore({ heads, prompt, size }: StoredHeads, tiles: Pick<T
 
   return {
     finished,
-    addRows(layer, rows) {
+    async addRows(layer, rows) {
       const maps = open.get(layer) ?? start(layer, rows.heads)
       open.set(layer, maps)
       const values = rows.queries * rows.keys
       for (const [index, { place }] of heads.entries()) {
         maps.pyramids[index]?.push(rows.probabilities.subarray(place * values, (place + 1) * values), rows.keys)
+        // A band of one head's tiles is megabytes.
+        await tiles.send()
       }
       addEntropies(maps.entropies, rows)
       if (rows.firstQuery + rows.queries < size) return
