@@ -155,6 +155,21 @@ describe('sizes that all agree on', () => {
     ])
   })
 
+  it.each([1, 9, 256, 300, 2047, 5000])('counts the bytes of %i tokens as those of its tiles', (size) => {
+    const width = storedAs(size) === 'F32' ? 4 : 2
+    const ofLevel = (level: number) =>
+      causalTiles(size, level).reduce((sum, { rows, columns }) => sum + rows * columns, 0) * (level === 0 ? 1 : 2)
+    const cells = Array.from({ length: levelCount(size) }, (_, level) => ofLevel(level)).reduce((a, b) => a + b, 0)
+    expect(storedBytes(size)).toBe(cells * width + overviewSide(size) ** 2)
+  })
+
+  it('counts the bytes of 2^24 tokens without a list of their tiles', () => {
+    const side = 2 ** 24
+    // Level 0 alone: half a square, and half a tile more in each row of tiles.
+    expect(storedBytes(side)).toBeGreaterThan(2 * ((side * (side + 256)) / 2))
+    expect(storedBytes(side)).toBeLessThan(4 * ((side * (side + 256)) / 2))
+  })
+
   it('shows small probabilities in the overview', () => {
     expect([0, 0.0001, 0.25, 1].map(overviewByte)).toEqual([0, 3, 128, 255])
     expect(fromOverviewByte(overviewByte(0.3))).toBeCloseTo(0.3, 2)
