@@ -30,6 +30,14 @@ export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: M
   checkHeads(spec, name, config)
   const { heads, hiddenSize, headDim } = config
   const layers = spec.layers ?? [0]
+  const asked = spec.heads === null ? null : new Set(spec.heads)
+  /** by the number of matrices; the same in every layer, and in a thousand layers made once */
+  const planned = new Map<number, PlannedSlices['matrices']>()
+  const matricesOf = (count: number) => {
+    const found = planned.get(count) ?? readersOf(kvGroups(heads, count), asked)
+    planned.set(count, found)
+    return found
+  }
   return layers
     .toSorted((a, b) => a - b)
     .flatMap((layer) => {
@@ -43,18 +51,22 @@ export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: M
       }
       return spec.projections.map((projection) => {
         const [most, wide] = projection === 'O' ? [headDim, hiddenSize] : [hiddenSize, headDim]
-        const groups = kvGroups(heads, projection === 'K' || projection === 'V' ? kvHeads : heads)
         return {
           layer,
           projection,
-          matrices: groups
-            .map((group, matrix) => ({ matrix, heads: group.filter((head) => spec.heads?.includes(head) ?? true) }))
-            .filter((matrix) => matrix.heads.length > 0),
+          matrices: matricesOf(projection === 'K' || projection === 'V' ? kvHeads : heads),
           rows: Math.min(spec.rows, most),
           columns: Math.min(spec.columns ?? wide, wide),
         }
       })
     })
+}
+
+/** The matrices that any of the asked query heads reads; all where none in particular is asked for. */
+function readersOf(groups: readonly number[][], asked: ReadonlySet<number> | null): PlannedSlices['matrices'] {
+  return groups
+    .map((group, matrix) => ({ matrix, heads: group.filter((head) => asked?.has(head) ?? true) }))
+    .filter(({ heads }) => heads.length > 0)
 }
 
 /**
