@@ -4,7 +4,7 @@ import { addDivergences, pairDistances, startDivergences } from './js-distance.t
 /**
  * ALiBi's slopes (Press, Smith and Lewis 2022, "Train Short, Test Long", section 3): 2^(-8 h / n) for h = 1 ... n where n
  * is a power of two; else those of the next lower power, then every other one of the next higher, as the authors' code
- * has it.
+ * and transformers' build_alibi_tensor have it.
  * @returns [heads]
  */
 export function alibiSlopes(heads: number): Float64Array {

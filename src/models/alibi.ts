@@ -1,17 +1,6 @@
+import { alibiSlopes } from '../heads/alibi-baseline.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { cast, multiply } from '../onnx/ops.ts'
-
-/**
- * One slope a head, steepest first: 2^(-8 k / n), k = 1..n (Press et al. 2022, section 3). Where the heads are no power of
- * two, the largest power below gives the first n, and every other slope of twice as many heads the rest, as in the
- * authors' code and transformers' build_alibi_tensor.
- */
-export function alibiSlopes(heads: number): number[] {
-  const power = 2 ** Math.floor(Math.log2(heads))
-  const first = Array.from({ length: power }, (_, k) => 2 ** ((-8 * (k + 1)) / power))
-  const rest = Array.from({ length: heads - power }, (_, k) => 2 ** ((-4 * (2 * k + 1)) / power))
-  return [...first, ...rest]
-}
 
 /**
  * Attention with linear biases (Press et al. 2022), to be added to scaled scores: slope[h] * position[key] * scale. A
@@ -23,7 +12,7 @@ export function alibiSlopes(heads: number): number[] {
  * @returns [1, H, 1, T]
  */
 export function alibiBias(g: GraphBuilder, positions: Value, heads: number, scale: number): Value {
-  const slopes = rounded(g.at('slopes'), g.floats(alibiSlopes(heads), [1, heads, 1, 1]))
+  const slopes = rounded(g.at('slopes'), g.floats([...alibiSlopes(heads)], [1, heads, 1, 1]))
   const places = rounded(g.at('positions'), cast(g.at('positions'), positions, 'float32'))
   return multiply(g, rounded(g, multiply(g, slopes, places)), g.floats([scale]))
 }

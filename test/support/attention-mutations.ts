@@ -1,4 +1,4 @@
-import { alibiSlopes } from '../../src/models/alibi.ts'
+import { alibiSlopes } from '../../src/heads/alibi-baseline.ts'
 import { type Attend, attend } from '../../src/models/attention.ts'
 import { rotaryTable, rotate } from '../../src/models/rope.ts'
 import type { GraphBuilder, Value } from '../../src/onnx/graph.ts'
@@ -77,7 +77,7 @@ export const withAlibiTwice: Attend = (g, spec, inputs, step) =>
 /** ALiBi as the paper has it, without the rounding to bfloat16; for a whole prompt alone. */
 export function withExactAlibi(tokens: number): Attend {
   return (g, spec, inputs, step) => {
-    const values = alibiSlopes(spec.heads).flatMap((slope) =>
+    const values = [...alibiSlopes(spec.heads)].flatMap((slope) =>
       Array.from({ length: tokens }, (_, position) => slope * position * spec.scale),
     )
     return attend(g, spec, { ...inputs, bias: g.floats(values, [1, spec.heads, 1, tokens]) }, step)

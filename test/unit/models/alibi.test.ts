@@ -2,7 +2,8 @@ import { resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readTensor } from '../../../src/checkpoints/read-tensor.ts'
 import { readHeader } from '../../../src/checkpoints/safetensors.ts'
-import { alibiBias, alibiSlopes } from '../../../src/models/alibi.ts'
+import { alibiSlopes } from '../../../src/heads/alibi-baseline.ts'
+import { alibiBias } from '../../../src/models/alibi.ts'
 import { createGraph } from '../../../src/onnx/graph.ts'
 import { encodeModel } from '../../../src/onnx/model-proto.ts'
 import { openSession } from '../../../src/onnx/session.ts'
@@ -47,15 +48,5 @@ describe('alibiBias', () => {
   it('loses the last bits of a position beyond 256', async () => {
     const [first = 0, second = 0, third = 0] = await biasOf(1, [256, 257, 258], 1)
     expect([second - first, third - first]).toEqual([0, 2 * (alibiSlopes(1)[0] ?? 0)])
-  })
-})
-
-describe('alibiSlopes', () => {
-  it('is the geometric sequence of the paper for a power of two', () => {
-    expect(alibiSlopes(8)).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((k) => 2 ** -k))
-  })
-
-  it('takes every other slope of twice as many heads for the rest', () => {
-    expect(alibiSlopes(6)).toEqual([2 ** -2, 2 ** -4, 2 ** -6, 2 ** -8, 2 ** -1, 2 ** -3])
   })
 })
