@@ -69,6 +69,7 @@ describe.each(cases)('Falcon, $model with $kvHeads K/V heads', ({ model, kvHeads
     ['the causal mask is left out', mutations.withoutCausalMask],
   ]
   if (kvHeads > 1) named.push(['the fused rows are read as GPT-2 has them', mutations.withPartsSideBySide])
+  if (kvHeads === 1) named.push(['query heads stand in another order', mutations.withReversedQueries])
   if (kvHeads === 2) named.push(['query heads go to K/V heads in turn', mutations.withInterleavedGroups])
   if (alibi) {
     named.push(
