@@ -16,11 +16,19 @@ import { storableText } from './stored-text.ts'
 /**
  * Stores a batch of rows about heads under the guard's attempt. The run's row is locked against a new attempt while they
  * are written. A batch that comes again, as after an answer that was lost, is there already and stays as it is.
- * @returns false where the run is no longer this attempt's; then nothing was written
+ * @returns false where the run is no longer this attempt's; then nothing more was written
  */
 export async function insertHeadRows(db: Database, guard: Guard, batch: HeadRows): Promise<boolean> {
   if (batch.of === 'attentionTiles') return insertTiles(db, guard, batch.rows)
-  const values = valuesOf(batch)
+  const { atOnce } = tables[batch.of]
+  for (let from = 0; from === 0 || from < batch.rows.length; from += atOnce) {
+    if (!(await insertPart(db, guard, batch, from, from + atOnce))) return false
+  }
+  return true
+}
+
+async function insertPart(db: Database, guard: Guard, batch: SmallRows, from: number, end: number): Promise<boolean> {
+  const values = valuesOf(batch, from, end)
   const { table, columns } = tables[batch.of]
   const names = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ')
   const stored =
@@ -42,10 +50,15 @@ export async function insertHeadRows(db: Database, guard: Guard, batch: HeadRows
 
 type SmallRows = Exclude<HeadRows, { of: 'attentionTiles' }>
 
-/** Where each kind of row goes; its columns in the order in which `valuesOf` names them. */
+/**
+ * Where each kind of row goes; its columns in the order in which `valuesOf` names them; and how many rows make one
+ * statement. PostgreSQL counts a statement's parameters in 16 bits, and the maps of a model of 80 layers x 128 heads come
+ * in one batch; and what is turned into JSON holds up all else that the process does.
+ */
 const tables = {
   weightMatrices: {
     table: 'WeightMatrix',
+    atOnce: 500,
     columns: [
       ...['layer', 'projection', 'matrix', 'heads', 'rows', 'columns', 'values', 'minimum', 'maximum', 'mean'],
       ...['standardDeviation', 'tensor', 'tensorShape', 'tensorRows', 'tensorColumns', 'transposed', 'dtype'],
@@ -53,28 +66,30 @@ const tables = {
   },
   headSharing: {
     table: 'HeadSharing',
+    atOnce: 1,
     columns: ['layer', 'projection', 'groups', 'byConstruction', 'maxDifference', 'cosine', 'cka'],
   },
-  attentionPrompts: { table: 'AttentionPrompt', columns: ['prompt', 'text', 'tokens'] },
+  attentionPrompts: { table: 'AttentionPrompt', atOnce: 1, columns: ['prompt', 'text', 'tokens'] },
   attentionHeads: {
     table: 'AttentionHead',
+    atOnce: 500,
     columns: ['prompt', 'layer', 'head', 'kvHead', 'size', 'storedAs', 'entropy', 'overviewSide', 'overview'],
   },
-  headDiversity: { table: 'HeadDiversity', columns: ['layer', 'values'] },
-} as const satisfies Record<SmallRows['of'], { table: string; columns: readonly string[] }>
+  headDiversity: { table: 'HeadDiversity', atOnce: 1, columns: ['layer', 'values'] },
+} as const satisfies Record<SmallRows['of'], { table: string; atOnce: number; columns: readonly string[] }>
 
-function valuesOf(batch: SmallRows): Prisma.Sql[] {
+function valuesOf(batch: SmallRows, from: number, end: number): Prisma.Sql[] {
   switch (batch.of) {
     case 'weightMatrices':
-      return batch.rows.map(weightMatrix)
+      return batch.rows.slice(from, end).map(weightMatrix)
     case 'headSharing':
-      return batch.rows.map(headSharing)
+      return batch.rows.slice(from, end).map(headSharing)
     case 'attentionPrompts':
-      return batch.rows.map(attentionPrompt)
+      return batch.rows.slice(from, end).map(attentionPrompt)
     case 'attentionHeads':
-      return batch.rows.map(attentionHead)
+      return batch.rows.slice(from, end).map(attentionHead)
     case 'headDiversity':
-      return batch.rows.map(headDiversity)
+      return batch.rows.slice(from, end).map(headDiversity)
   }
 }
 

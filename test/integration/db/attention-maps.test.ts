@@ -199,6 +199,15 @@ describe('attention maps', () => {
     expect(await findOverviews(db, { runId, attempt: attempt + 1, prompt: 0 })).toEqual([])
   })
 
+  it('come in one batch however many layers and heads a model has', async () => {
+    const { runId, attempt } = await takenRun()
+    const rows = Array.from({ length: 80 * 96 }, (_, index) => headOf(index % 96, 9, Math.floor(index / 96)))
+    expect(await insertHeadRows(db, { runId, attempt }, { of: 'attentionHeads', rows })).toBe(true)
+    const outline = (await findMapOutline(db, [runId])).get(runId)
+    expect([outline?.layers.length, outline?.heads.length]).toEqual([80, 96])
+    expect(await db.attentionHead.count({ where: { runId } })).toBe(rows.length)
+  })
+
   it('that are not complete give no tile', async () => {
     const { runId, attempt } = await takenRun()
     await insertHeadRows(db, { runId, attempt }, { of: 'attentionTiles', rows: [tileOf(0, 9, 0, 0)] })
