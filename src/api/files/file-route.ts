@@ -69,9 +69,15 @@ export function serveFile<Place extends z.ZodType, Options extends z.ZodType<obj
         .set({ ...caching })
         .status(304)
         .end()
-    const file = await route.answer({ services, run, place: place.data, options })
+    const file = await route.answer({ services: drawWhileWanted(services, response), run, place: place.data, options })
     await sendFile(request, response, file, caching, services.log)
   })
+}
+
+/** Nothing is drawn for a client that went away while its picture waited. */
+function drawWhileWanted(services: FileServices, response: Response): FileServices {
+  const { drawing } = services
+  return { ...services, drawing: { ...drawing, draw: (asked) => drawing.draw(asked, () => !response.destroyed) } }
 }
 
 /** @throws AppError VALIDATION_FAILED naming the first option that does not fit, and its value */

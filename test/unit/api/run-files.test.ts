@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { overviewAddress, tileAddressTemplate } from '../../../src/api/addresses.ts'
 import { cookieSecret } from '../../../src/api/files/access.ts'
 import { cachingOf, refuseOtherAttempt } from '../../../src/api/files/caching.ts'
-import { startDrawing } from '../../../src/api/files/drawing.ts'
+import { bytesOf, startDrawing } from '../../../src/api/files/drawing.ts'
 import type { DrawingRequest } from '../../../src/api/files/drawing-thread.ts'
 import { promptNote } from '../../../src/api/files/picture-notes.ts'
 import type { RunRow } from '../../../src/db/rows.ts'
@@ -88,6 +88,42 @@ describe('the thread that draws', () => {
       code: 'LIMIT_EXCEEDED',
     })
     expect(await drawing.draw(distances(square))).toBeInstanceOf(Uint8Array)
+  })
+
+  it('lets pictures wait up to 256 MB of numbers, counting what heads share once', async () => {
+    const busy = startDrawing()
+    const slice = (millions: number) => ({ rows: millions, columns: 1e6, values: new Float32Array(millions * 1e6) })
+    const [baseline, candidate] = [
+      { label: 'one', matrix: slice(4) },
+      { label: 'other', matrix: slice(4) },
+    ]
+    const large: DrawingRequest = {
+      picture: {
+        of: 'difference',
+        picture: { subject, layer: 0, head: 0, kvHead: 0, projection: 'K', baseline, candidate },
+      },
+      format: 'svg',
+      scale: 1,
+    }
+    expect(bytesOf(large.picture)).toBe(32e6)
+    const shared = { ...slice(1), kvHead: 0 }
+    const heads = [0, 1].map((head) => ({ ...shared, head }))
+    const quantity = { name: 'weights', projection: 'K' } as const
+    expect(bytesOf({ of: 'heads', picture: { subject, layer: 0, heads, quantity } })).toBe(4e6)
+
+    const asked = Array.from({ length: 11 }, async () => busy.draw(large))
+    const settling = Promise.allSettled(asked)
+    await expect(asked[10]).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    await busy.close()
+    await settling
+  })
+
+  it('draws nothing that nobody waits for any more', async () => {
+    const drawn = drawing.draw(distances(square))
+    const left = drawing.draw({ ...distances(square), format: 'png' }, () => false)
+    const next = drawing.draw(distances(square))
+    await expect(left).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(await next).toEqual(await drawn)
   })
 
   it('keeps no endless queue, and none after it was closed', async () => {
