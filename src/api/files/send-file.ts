@@ -21,6 +21,9 @@ export interface RunFile {
 /** An SVG that is opened by itself is a page of this server: it may show what it holds, and neither run nor fetch anything. */
 const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 
+/** A client that takes nothing for so long is held to have gone: it keeps a socket, and in memory what it has not taken. */
+const mostIdleMs = 300_000
+
 /** Sends a file, or to HEAD what it would be. A client that goes away ends the making of its pieces. */
 export async function sendFile(
   request: Request,
@@ -41,6 +44,7 @@ export async function sendFile(
     ...caching,
   })
   if (request.method === 'HEAD') return void response.end()
+  response.setTimeout(mostIdleMs, () => response.destroy())
   if (whole instanceof Uint8Array) return void response.end(whole)
   try {
     await pipeline(Readable.from(whole), response)
