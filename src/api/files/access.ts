@@ -12,6 +12,8 @@ const tokenCookie = 'kvscope_token'
  */
 export function requireToken({ tokens }: Config): RequestHandler {
   return (request, response, next) => {
+    // One browser may be used by several: what one was given must not come to the next from its cache.
+    if (tokens.length > 0) response.vary('Authorization').vary('Cookie')
     const { authorization, cookie } = request.headers
     response.locals.caller = authenticate(tokens, bearerSecret(authorization) ?? cookieSecret(cookie))
     next()
@@ -33,13 +35,14 @@ export function cookieSecret(header: string | undefined): string | null {
 }
 
 /**
- * Refuses what a page of another site has as a part of its own: it could not see the picture, but could keep this server
- * drawing. Links from anywhere are followed.
+ * Refuses what a page of another site has as a part of its own, a frame too: it could not see the picture, but could keep
+ * this server drawing. Links from anywhere are followed.
  */
 export const refuseEmbedding: RequestHandler = (request, _response, next) => {
   const site = request.headers['sec-fetch-site']
   const foreign = site === 'cross-site' || site === 'same-site'
-  if (foreign && request.headers['sec-fetch-mode'] !== 'navigate') {
+  const { 'sec-fetch-mode': mode, 'sec-fetch-dest': destination = 'document' } = request.headers
+  if (foreign && (mode !== 'navigate' || destination !== 'document')) {
     throw new AppError('FORBIDDEN', 'pages of another site may not show what this server draws')
   }
   next()

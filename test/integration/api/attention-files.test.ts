@@ -288,6 +288,7 @@ describe('an address is refused', () => {
       { origin: 'http://evil.example' },
       { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' },
       { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' },
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' },
     ]
     for (const headers of foreign) {
       const answer = await get(path, headers)
@@ -296,6 +297,7 @@ describe('an address is refused', () => {
     for (const headers of [
       { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'no-cors' },
       { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' },
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
       { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate' },
     ]) {
       expect((await get(path, headers)).status).toBe(200)
@@ -306,8 +308,8 @@ describe('an address is refused', () => {
 describe('where tokens are asked for', async () => {
   const secret = 'a secret; with=odd % signs'
   const guarded = await startTestApi(url, { KVSCOPE_TOKENS: `ann:${secret}` })
-  const ask = (headers: Record<string, string>) =>
-    rawRequest(guarded.port, { path: of('0/11/2.svg'), headers: { host: `127.0.0.1:${guarded.port}`, ...headers } })
+  const ask = (headers: Record<string, string>, path = of('0/11/2.svg')) =>
+    rawRequest(guarded.port, { path, headers: { host: `127.0.0.1:${guarded.port}`, ...headers } })
 
   it('a picture needs one, as a header or as the cookie', async () => {
     const cookie = `other=1; kvscope_token=${encodeURIComponent(secret)}`
@@ -321,6 +323,14 @@ describe('where tokens are asked for', async () => {
       const answer = await ask(headers)
       expect([answer.status, codesOf(answer)]).toEqual([401, ['UNAUTHENTICATED']])
     }
+  })
+
+  it('a browser keeps an answer for the token that it was given to', async () => {
+    const known = await ask({ cookie: `kvscope_token=${encodeURIComponent(secret)}` }, of('0/11/2.svg?attempt=1'))
+    expect(known.headers['cache-control']).toBe(kept)
+    expect(String(known.headers.vary).split(', ')).toEqual(['Authorization', 'Cookie', 'Accept-Encoding'])
+    const { status } = await ask({ 'if-none-match': String(known.headers.etag) }, of('0/11/2.svg?attempt=1'))
+    expect(status).toBe(401)
   })
 
   it('the cookie opens nothing but files', async () => {
