@@ -76,6 +76,8 @@ const ownCosts: Record<string, number> = {
   'WeightSlice.values': 50,
   'AttentionMapsRun.maps': 20,
   'AttentionMapsRun.diversity': 20,
+  // a number for each pair of heads
+  'Diversity.jsDistance': 400,
   'AttentionMap.values': 50,
   'AttentionMap.row': 10,
   'AttentionTile.mean': 100,
