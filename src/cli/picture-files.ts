@@ -82,7 +82,7 @@ function pictures(name: string, svgPath: string): RunFile[] {
  * Fetches files and writes them into a folder, which is made where it is not there.
  * @throws AppError VALIDATION_FAILED where the folder cannot be written to
  */
-export async function saveFiles(
+async function saveFiles(
   client: ApiClient,
   files: readonly RunFile[],
   folder: string,

@@ -163,7 +163,7 @@ function concludeWeights(subject: Subject, compared: readonly ComparedHeads[], {
 }
 
 /** What sharing one projection saves; for heads that have matrices of their own, that they do. */
-export function sharedSentence(subject: Subject, one: ComparedHeads): string[] {
+function sharedSentence(subject: Subject, one: ComparedHeads): string[] {
   if (one.sharing === null) return []
   const shared = sumUpSharing(one.sharing)
   const what = `W_${one.projection} of layer ${one.layer}`
