@@ -44,7 +44,9 @@ export interface DrawnWeights {
 
 function drawnFolder({ config, seed, layers }: DrawnWeights, dataDir: string): string {
   const part = layers === config.layers ? null : layers
-  const name = `${config.name}-seed${seed}${part === null ? '' : `-layers${part}`}`
+  // A local model is named by its folder, and that may be as long as a name can be.
+  const readable = config.name.replace(/[^\w.-]+/g, '_').slice(0, 100)
+  const name = `${readable}-seed${seed}${part === null ? '' : `-layers${part}`}`
   return join(weightsFolder(dataDir), `${name}-${identify(config.raw, seed, part)}`)
 }
 

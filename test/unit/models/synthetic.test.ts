@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, realpath, rm, stat, truncate, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readTensor } from '../../../src/checkpoints/read-tensor.ts'
 import { loadModel } from '../../../src/models/runner.ts'
-import { type OpenedModel, openSynthetic } from '../../../src/models/synthetic.ts'
+import { type OpenedModel, openDrawn, openSynthetic } from '../../../src/models/synthetic.ts'
 import { compiledFile } from '../../../src/package-folder.ts'
 
 let root = ''
@@ -207,5 +207,18 @@ describe('openSynthetic', () => {
       message: expect.stringContaining(named),
     })
     expect(await readdir(dataDir)).toEqual([])
+  })
+})
+
+describe('openDrawn', () => {
+  it('draws for a model of any name, in a folder of its own below the weights', async () => {
+    const dataDir = await newDataDir()
+    const { config } = await openSynthetic(tiny, dataDir)
+    const name = `my model ../${'x'.repeat(240)}`
+    const { checkpoint } = await openDrawn({ config: { ...config, name }, seed: 5, layers: 1 }, dataDir)
+    expect(relative(await realpath(join(dataDir, 'weights')), checkpoint.directory)).toMatch(
+      /^my_model_\.\._x{88}-seed5-layers1-[0-9a-f]{12}$/,
+    )
+    expect([...checkpoint.tensors.keys()].filter((tensor) => tensor.startsWith('h.1.'))).toEqual([])
   })
 })
