@@ -6,7 +6,8 @@ import { headEntropies } from '../../../src/heads/entropy.ts'
 import { meanEstimate } from '../../../src/heads/estimate.ts'
 import { jsDistances } from '../../../src/heads/js-distance.ts'
 import { startDiversity, whyNoDiversity } from '../../../src/heads/layer-diversity.ts'
-import { type MapRows, wholeMap } from '../../../src/heads/map-rows.ts'
+import { checkRows, type MapRows, wholeMap } from '../../../src/heads/map-rows.ts'
+import { fromHalfBits, toHalfBits } from '../../../src/render/half-float.ts'
 import { seededRandom } from '../../../src/stats/random.ts'
 import { mean } from '../../../src/stats/summary.ts'
 import { causalMaps, randomMaps, stacked } from './maps.ts'
@@ -228,6 +229,16 @@ describe('what startDiversity refuses', () => {
         message: 'layer 3, prompt 0, head 2, query 2: attention probabilities sum to NaN, not to 1',
       }),
     )
+  })
+  it('no long rows whose small values were rounded to half-floats, all in one direction', () => {
+    const keys = 40_000
+    const row = Float32Array.from({ length: 2 * keys }, () => fromHalfBits(toHalfBits(1 / keys)))
+    const sum = row.subarray(0, keys).reduce((total, value) => total + value, 0)
+    expect(Math.abs(sum - 1)).toBeGreaterThan(1e-3)
+    const rows = { probabilities: row, heads: 2, firstQuery: keys - 1, queries: 1, keys }
+    expect(() => checkRows(rows, 'layer 0')).not.toThrow()
+    row[0] = 0.01
+    expect(() => checkRows(rows, 'layer 0')).toThrow('probabilities sum to')
   })
   it('rows that are no distributions over their keys', () => {
     const scores = rows()
