@@ -34,7 +34,7 @@ export interface CaptureRequest {
  * continues it. Rows are handed out layer after layer, chunk after chunk, while nothing is computed; the array given is
  * the receiver's, and nothing here refers to it any more.
  * @returns the whole sequence: the prompt and what was generated
- * @throws AppError CONTEXT_EXCEEDED before the first step, VALIDATION_FAILED
+ * @throws AppError CONTEXT_EXCEEDED before the first step, VALIDATION_FAILED, CHECKPOINT_INVALID where logits are no numbers
  */
 export async function captureAttention(
   model: RunnableModel,
@@ -63,9 +63,21 @@ export async function captureAttention(
   let last: Logits | null = null
   for (let from = 0; from < prompt.length; from += chunk) last = await step(prompt.slice(from, from + chunk))
   for (let made = 0; made < generatedTokens && last !== null; made++) {
-    last = await step([argmax(last.data)])
+    last = await step([likeliest(last.data)])
   }
   return tokens
+}
+
+/** @throws AppError CHECKPOINT_INVALID where logits are no numbers: every sequence would go on with token 0 */
+function likeliest(logits: Float32Array): number {
+  const token = argmax(logits)
+  const broken = logits.find((logit) => Number.isNaN(logit))
+  if (broken === undefined && Number.isFinite(logits[token])) return token
+  throw new AppError(
+    'CHECKPOINT_INVALID',
+    `the next token cannot be chosen: a logit is ${broken ?? logits[token]}`,
+    'Weights that hold NaN or infinity give such logits: download the checkpoint again, or look at its weights.',
+  )
 }
 
 /** @throws AppError CONTEXT_EXCEEDED where prompt and generated tokens are more than the model has positions */

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { SubjectCheckpoint } from '../bench/open-subject.ts'
 import type { Report } from '../bench/progress.ts'
+import { AppError } from '../errors.ts'
 import type { MapRows } from '../heads/map-rows.ts'
 import { type CapturedRows, captureAttention } from '../models/attention-capture.ts'
 import type { CapturePlan } from '../models/capture-plan.ts'
@@ -61,7 +62,9 @@ export async function runPasses(passes: CapturePasses, receiver: CaptureReceiver
         const inFloats = floatRows()
         const size = lengths[prompt] ?? 0
         const onRows = async (captured: CapturedRows) => {
-          await receiver.rows(prompt, captured.layer, inFloats(captured), captured.tokens)
+          const rows = inFloats(captured)
+          requireNumbers(rows, `${name}, layer ${captured.layer}, prompt ${prompt}`)
+          await receiver.rows(prompt, captured.layer, rows, captured.tokens)
           if (captured.layer !== pass.layers.at(-1)) return
           const fraction = (done + pass.layersRun * captured.keys) / all
           await report(
@@ -86,6 +89,23 @@ export async function runPasses(passes: CapturePasses, receiver: CaptureReceiver
     sequences ??= made
   }
   return sequences ?? []
+}
+
+/**
+ * Weights that hold NaN or infinity would give maps that draw as blanks and that nobody can read as JSON. A softmax with
+ * one score that is no number has none in its whole row, so the first key tells of it.
+ * @throws AppError CHECKPOINT_INVALID
+ */
+function requireNumbers({ probabilities, heads, firstQuery, queries, keys }: MapRows, where: string): void {
+  for (let row = 0; row < heads * queries; row += 1) {
+    const value = probabilities[row * keys]
+    if (Number.isFinite(value)) continue
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${where}, head ${Math.floor(row / queries)} of those captured, query ${firstQuery + (row % queries)}: the attention probability of the first key is ${value}`,
+      'Weights that hold NaN or infinity give such maps: download the checkpoint again, or look at its weights.',
+    )
+  }
 }
 
 /** Captured rows as float32; half-floats are widened into one array that is used again. */

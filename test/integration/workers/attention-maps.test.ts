@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { diversityPrompts } from '../../../src/heads/prompts.ts'
 import { planCapture } from '../../../src/models/capture-plan.ts'
 import { openSynthetic } from '../../../src/models/synthetic.ts'
@@ -245,6 +247,39 @@ describe('diversity', () => {
     expect(outcome.warnings.map(({ code }) => code)).toContain('NO_DIVERSITY')
     expect(diversity).toEqual([])
     expect(heads).toHaveLength(4)
+  })
+})
+
+describe('a checkpoint that holds NaN', () => {
+  let subjects: object[]
+  beforeAll(async () => {
+    const path = join(dataDir, 'damaged')
+    cpSync(resolve(import.meta.dirname, '../../golden/gpt2/heads6'), path, { recursive: true })
+    const query = (await openCheckpoint(path)).tensors.get('h.1.attn.c_attn.weight')
+    if (query?.dtype !== 'F32') throw new Error('no float32 tensor')
+    const file = await open(query.file, 'r+')
+    await file.write(new Uint8Array(Float32Array.of(Number.NaN).buffer), 0, 4, query.offset)
+    await file.close()
+    subjects = [{ source: { local: { path } }, threads: 1 }]
+  })
+  const captured = (fields: object) =>
+    capture({ subjects, tokenIds: [1, 2, 3], diversity: false, ...fields }, { dataDir, modelRoots: [dataDir] })
+
+  it('gives no maps of the layer that it is in, compared or not', async () => {
+    for (const diversity of [false, true]) {
+      await expect(captured({ layers: [1], diversity })).rejects.toMatchObject({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(/layer 1, prompt 0, head 0 .* query 0: .* is NaN/),
+      })
+    }
+  })
+
+  it('goes on with no token, for the likeliest is none, while the layers below have their maps', async () => {
+    expect((await captured({ layers: [0] })).heads).toHaveLength(6)
+    await expect(captured({ layers: [0], generatedTokens: 2 })).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: 'the next token cannot be chosen: a logit is NaN',
+    })
   })
 })
 
