@@ -72,7 +72,7 @@ describeOnQueues('a run on attention maps', ({ redisUrl }) => {
   beforeAll(async () => {
     const databaseUrl = await createTestDatabase()
     submitter = openSubmitter(databaseUrl, redisUrl)
-    worker = await startTestWorker({ databaseUrl, config: { redisUrl, dataDir, modelRoots } })
+    worker = await startTestWorker({ databaseUrl, config: { redisUrl, dataDir, modelRoots, maxResultBytes: 80e6 } })
   })
   afterAll(async () => {
     await worker.terminate()
@@ -163,9 +163,23 @@ describeOnQueues('a run on attention maps', ({ redisUrl }) => {
     })
   })
 
-  it('is refused at once where its token ids decide it, and fails with the same code where texts do', async () => {
+  it('is refused at once where its token ids decide it', async () => {
     const small = { maxResultBytes: 1_000_000 }
     await expect(submit(longMaps, small)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
     await expect(submit({ ...longMaps, generatedTokens: 101 })).rejects.toMatchObject({ code: 'CONTEXT_EXCEEDED' })
+  })
+
+  it.each([
+    ['LIMIT_EXCEEDED', 600, /4 layers x 32 heads x 1 prompts .* are [\d,]+ B, and a run may store 80,000,000 B/],
+    ['CONTEXT_EXCEEDED', 800, /the prompt has 800 tokens for gpt2, which has 700 positions/],
+  ])('fails with the same code, %s, where only the tokenizer tells', async (code, words, arithmetic) => {
+    const overrides = { n_layer: 4, n_embd: 64, n_head: 32, vocab_size: 50_257, n_positions: 700 }
+    const source = { synthetic: { preset: 'gpt2', seed: 3, overrides } }
+    const prompts = [Array.from({ length: words }, () => 'word').join(' ')]
+    const runId = await submit({ subjects: [{ source, threads: 1 }], prompts, layers: [0, 1, 2, 3], diversity: false })
+    const run = await runEnded(submitter.db, runId)
+    expect(run).toMatchObject({ status: 'FAILED', errorCode: code, attempt: 1 })
+    expect(run.errorMessage).toMatch(arithmetic)
+    expect(await submitter.db.attentionTile.count({ where: { runId } })).toBe(0)
   })
 })
