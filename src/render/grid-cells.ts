@@ -1,4 +1,4 @@
-import type { Axis } from './axes.ts'
+import { type Axis, positionAxis } from './axes.ts'
 import type { HeadMatrix } from './head-groups.ts'
 import type { Quantity } from './heat-map.ts'
 import { type Matrix, type Pooling, poolToFit } from './matrix.ts'
@@ -105,7 +105,10 @@ export function ownEnd(matrix: Matrix, quantity: Quantity): number {
   return largest || 1
 }
 
-/** Axes of a small matrix in a grid: every token where there is room, else the first and the last position. */
+/**
+ * Axes of a small matrix in a grid: every token where there is room, else every 2nd, 4th and so on with its position; of
+ * what has no tokens the first and the last number.
+ */
 export function gridAxes(
   quantity: Quantity,
   { rows, columns }: Matrix,
@@ -125,7 +128,10 @@ export function gridAxes(
     return [ends(down, rows, row), ends(across, columns, column)]
   }
   const { tokens } = quantity
-  if (tokens === undefined || factor > 1 || cell < 12) return [ends('query', rows, 0), ends('key', columns, 0)]
+  if (tokens === undefined) return [ends('query', rows, 0), ends('key', columns, 0)]
+  if (factor > 1 || cell < 12) {
+    return [positionAxis('query', rows, cell, tokens, factor), positionAxis('key', columns, cell, tokens, factor)]
+  }
   const labels = (count: number) =>
     Array.from({ length: count }, (_, index) => tokenLabel(tokens[index] ?? String(index), 10))
   return [

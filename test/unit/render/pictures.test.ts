@@ -203,6 +203,24 @@ describe('a grid of heads', () => {
     expect(gridColumns(groups)).toBe(columns)
   })
 
+  it('names its tokens too, fewer where they would touch', () => {
+    const size = 40
+    const svg = drawHeadGrid({
+      subject: subjectOf('MQA', 16, 1),
+      layer: 0,
+      heads: attentionHeads(16, 1, size, seededRandom(1)),
+      quantity: { name: 'attention', tokens: tokens(size) },
+    })
+    const labels = placedTexts(svg).filter(({ text }) => /^\d+ ␣?\w+$/.test(text) && !text.startsWith('head'))
+    const each = size / 4 // cells of 5 pixels: a label every fourth
+    expect(labels).toHaveLength(4 * each + 4 * each) // left of each row, below each column
+    const rows = labels.slice(0, each)
+    expect(rows[1]?.text).toBe('4 ␣jumps')
+    for (const [index, { top }] of rows.entries()) {
+      if (index > 0) expect(top).toBeGreaterThanOrEqual(rows[index - 1]?.bottom ?? 0)
+    }
+  })
+
   it.each([
     [
       'GQA',
