@@ -9,6 +9,8 @@ import { type Answer, at, startTestApi, textAt } from '../integration/api/api-un
 import { largestDifference } from '../support/golden.ts'
 import { until } from '../support/processes.ts'
 import { type QueueBackend, queueBackends } from '../support/queue-backends.ts'
+import { readNpyFile } from '../support/read-npy.ts'
+import { readZip } from '../support/read-zip.ts'
 import { createTestDatabase } from '../support/test-database.ts'
 import { startTestWorker } from '../support/workers.ts'
 
@@ -84,42 +86,68 @@ const arrayOf = (bytes: Uint8Array<ArrayBuffer>) => bytes.slice(10 + new DataVie
 const firstTile = (template: string) => template.replace('{level}', '0').replace('{row}', '0').replace('{column}', '0')
 
 describe.each(installations)('attention maps through the API ($backend)', ({ api, recorded, ask, read }) => {
-  it.skipIf(!hasStories)('of stories260K are what transformers computes, in GraphQL and at every address', async () => {
-    const file = readFileSync(join(stories, 'expected/attention.json'), 'utf8')
-    const { token_ids: tokenIds, attentions } = captured.parse(JSON.parse(file))
-    const subject = { source: { local: { path: stories } }, threads: 1 }
-    const layers = attentions.map((_, layer) => layer)
-    const id = await recorded({ subject, tokenIds, layers, baselines: false })
-    const size = tokenIds.length
-    for (const layer of layers) {
-      const answer = await ask(
-        id,
-        `layers heads overviewUrl gridUrl(layer: ${layer}) diversity(layer: ${layer}) { layer heads all { value } }
+  it.skipIf(!hasStories)(
+    'of stories260K are what transformers computes, in GraphQL, at every address and in exports',
+    async () => {
+      const file = readFileSync(join(stories, 'expected/attention.json'), 'utf8')
+      const { token_ids: tokenIds, attentions } = captured.parse(JSON.parse(file))
+      const subject = { source: { local: { path: stories } }, threads: 1 }
+      const layers = attentions.map((_, layer) => layer)
+      const id = await recorded({ subject, tokenIds, layers, baselines: false })
+      const size = tokenIds.length
+      for (const layer of layers) {
+        const answer = await ask(
+          id,
+          `layers heads overviewUrl gridUrl(layer: ${layer}) diversity(layer: ${layer}) { layer heads all { value } }
         maps(layer: ${layer}) { head kvHead values arrayUrl tileUrlTemplate imageUrl }`,
-      )
-      expect(answer.errors).toBeUndefined()
-      expect(at(answer, 'run')).toMatchObject({ layers, heads: [0, 1, 2, 3, 4, 5, 6, 7], diversity: [{ layer }] })
-      const maps = listed.parse(at(answer, 'run.maps'))
-      expect(maps.map(({ kvHead }) => kvHead)).toEqual([0, 0, 1, 1, 2, 2, 3, 3])
-      for (const { head, values, arrayUrl, tileUrlTemplate } of maps) {
-        const flat = Float32Array.from(values.flat())
-        expect(largestDifference(flat, Float32Array.from(attentions[layer]?.[head]?.flat() ?? []))).toBeLessThan(1e-4)
-        const array = await read(arrayUrl)
-        expect(new Float32Array(arrayOf(array).buffer)).toEqual(flat)
-        expect(new Float32Array((await read(firstTile(tileUrlTemplate))).buffer)).toEqual(flat)
+        )
+        expect(answer.errors).toBeUndefined()
+        expect(at(answer, 'run')).toMatchObject({ layers, heads: [0, 1, 2, 3, 4, 5, 6, 7], diversity: [{ layer }] })
+        const maps = listed.parse(at(answer, 'run.maps'))
+        expect(maps.map(({ kvHead }) => kvHead)).toEqual([0, 0, 1, 1, 2, 2, 3, 3])
+        for (const { head, values, arrayUrl, tileUrlTemplate } of maps) {
+          const flat = Float32Array.from(values.flat())
+          expect(largestDifference(flat, Float32Array.from(attentions[layer]?.[head]?.flat() ?? []))).toBeLessThan(1e-4)
+          const array = await read(arrayUrl)
+          expect(new Float32Array(arrayOf(array).buffer)).toEqual(flat)
+          expect(new Float32Array((await read(firstTile(tileUrlTemplate))).buffer)).toEqual(flat)
+        }
       }
-    }
-    const last = await ask(id, `overviewUrl gridUrl(layer: 4) maps(layer: 0, heads: [0]) { values imageUrl }`)
-    const overview = await read(textAt(last, 'run.overviewUrl'))
-    expect(overview).toHaveLength(layers.length * 8 * size * size)
-    const [first] = z.array(z.object({ values: z.array(z.array(z.number())) })).parse(at(last, 'run.maps'))
-    expect([...overview.slice(0, size * size)]).toEqual(first?.values.flat().map(overviewByte))
-    const grid = new TextDecoder().decode(await read(textAt(last, 'run.gridUrl')))
-    expect(grid).toContain('GQA: 8 query heads share 4 K/V heads')
-    expect(grid).not.toContain('SYNTHETIC')
-    const png = await read(textAt(last, 'run.maps.0.imageUrl').replace('.svg', '.png'))
-    expect([...png.slice(1, 4)]).toEqual([...Buffer.from('PNG')])
-  })
+      const last = await ask(id, `overviewUrl gridUrl(layer: 4) maps(layer: 0, heads: [0]) { values imageUrl }`)
+      const overview = await read(textAt(last, 'run.overviewUrl'))
+      expect(overview).toHaveLength(layers.length * 8 * size * size)
+      const [first] = z.array(z.object({ values: z.array(z.array(z.number())) })).parse(at(last, 'run.maps'))
+      expect([...overview.slice(0, size * size)]).toEqual(first?.values.flat().map(overviewByte))
+      const grid = new TextDecoder().decode(await read(textAt(last, 'run.gridUrl')))
+      expect(grid).toContain('GQA: 8 query heads share 4 K/V heads')
+      expect(grid).not.toContain('SYNTHETIC')
+      const png = await read(textAt(last, 'run.maps.0.imageUrl').replace('.svg', '.png'))
+      expect([...png.slice(1, 4)]).toEqual([...Buffer.from('PNG')])
+
+      const exported = await fetch(`${api.address}/runs/${id}/export.npz`)
+      const members = readZip(Buffer.from(await exported.arrayBuffer()))
+      expect([...members.keys()].filter((name) => name.startsWith('attention/'))).toHaveLength(layers.length * 8)
+      const member = readNpyFile(members.get('attention/prompt0/layer4/head7.npy') ?? Buffer.alloc(0))
+      expect([member.descr, member.shape]).toEqual(['<f4', [size, size]])
+      const whole = new Float32Array(Uint8Array.from(member.data).buffer)
+      expect(largestDifference(whole, Float32Array.from(attentions[4]?.[7]?.flat() ?? []))).toBeLessThan(1e-4)
+      const json = await (await fetch(`${api.address}/runs/${id}/export.json`)).json()
+      expect(json).toMatchObject({
+        id,
+        status: 'SUCCEEDED',
+        prompts: [{ tokens: tokenIds.map((token) => ({ id: token })) }],
+      })
+
+      const shared = await recorded({ subject: { ...subject, convert: { kvHeads: 1 } }, tokenIds, baselines: false })
+      const compared = await api.request(
+        `query ($baseline: ID!, $candidate: ID!) {
+        compareRuns(input: { baseline: { runId: $baseline }, candidates: [$candidate] }) {
+          ... on DiversityComparison { rows { layer difference { value } } } } }`,
+        { baseline: id, candidate: shared },
+      )
+      expect(at(compared, 'compareRuns.rows.0')).toMatchObject({ layer: 4, difference: { value: expect.any(Number) } })
+    },
+  )
 
   it('of 600 tokens are the same by rows, by tiles and as an array, and compare with another run', async () => {
     const overrides = { n_layer: 2, n_embd: 32, n_head: 4, vocab_size: 101, n_positions: 600 }

@@ -156,6 +156,13 @@ describe.each(installations)('weight slices through the API ($backend)', ({ api,
       expect(cosine).toBeLessThan(1)
     }
     expect(rows[12].imageUrl).toBe(`/runs/${mqa}/weights/0/K/0/difference.svg?baseline=${mha}`)
+
+    const text = async (path: string) => (await fetch(`${api.address}${path}`)).text()
+    expect(await text(rows[12].imageUrl)).toContain('difference, candidate - baseline')
+    const grid = textAt(await ask(mqa, 'gridUrl(layer: 0, projection: K)'), 'run.gridUrl')
+    expect(await text(grid)).toMatch(/1 stored matrix for 6 query heads[\s\S]*once for heads 0-5/)
+    const records = (await text(`/runs/${mqa}/export.csv`)).trimEnd().split('\r\n')
+    expect(records[1]).toMatch(new RegExp(`^${mqa},SUCCEEDED,0,K,0,0 1 2 3 4 5,0,0,`))
   })
 
   it.skipIf(!existsSync(stories))(`of stories260K are those of its 4 K/V heads (${stories})`, async () => {
