@@ -137,7 +137,7 @@ const parents = {
   PromptTokens: 'AttentionPromptRow',
   AttentionMap: 'StoredHead',
   AttentionTile: 'TileParent',
-  Diversity: 'StoredDiversity',
+  Diversity: 'LayerDiversity',
   Worker: 'WorkerRow',
 }
 

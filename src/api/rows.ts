@@ -7,6 +7,7 @@ import type { DiversityDifference } from '../heads/compare-diversity.ts'
 import type { Projection } from '../heads/rows.ts'
 import type { ComparableSeries } from '../stats/comparable-series.ts'
 import type { ComparisonRow } from '../stats/compare-series.ts'
+import type { StoredDiversity } from './presenters/diversity.ts'
 
 /**
  * What resolvers hand on as the parent of each GraphQL type whose fields are not simply there. The generated types of
@@ -20,7 +21,6 @@ export type { StoredHead } from '../db/attention-maps.ts'
 export type { RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
 export type { StoredSlice } from '../db/weight-slices.ts'
 export type { AttentionPromptRow, HeadSharingRow } from '../heads/rows.ts'
-export type { StoredDiversity } from './presenters/diversity.ts'
 
 /** A page and the filter behind it, so that totalCount is counted only when asked for. */
 export interface RunPageParent extends RunPage {
@@ -55,6 +55,11 @@ export interface TileParent {
   column: number
   rows: number
   columns: number
+}
+
+/** The diversity of a layer, with the run that holds it. */
+export interface LayerDiversity extends StoredDiversity {
+  run: RunRow
 }
 
 export interface ComparedDiversity extends DiversityDifference {

@@ -13,6 +13,7 @@ import {
   attentionArrayAddress,
   attentionGridAddress,
   attentionImageAddress,
+  diversityAddress,
   overviewAddress,
   tileAddressTemplate,
 } from '../addresses.ts'
@@ -34,9 +35,9 @@ export const attentionMapsRun: AttentionMapsRunResolvers = {
     const maps = await loaders.attentionHeads.load(key)
     return heads ? maps.filter(({ head }) => heads.includes(head)) : maps
   },
-  async diversity({ id }, { layer }, { loaders }) {
-    const rows = await loaders.diversity.load(id)
-    return rows.filter((row) => layer == null || row.layer === layer).map(diversityOf)
+  async diversity(run, { layer }, { loaders }) {
+    const rows = (await loaders.diversity.load(run.id)).filter((row) => layer == null || row.layer === layer)
+    return rows.map((row) => ({ ...diversityOf(row), run }))
   },
   warnings: ({ warnings }) => readWarnings(warnings),
 }
@@ -93,6 +94,7 @@ async function tileValues(tile: TileParent, statistic: TileStatistic, { loaders,
 
 export const diversity: DiversityResolvers = {
   heads: ({ heads }) => heads.map(({ head }) => head),
+  imageUrl: ({ run, layer }) => diversityAddress(run, layer),
 }
 
 /** @throws AppError VALIDATION_FAILED */

@@ -156,7 +156,8 @@ describe('a run on attention maps', () => {
 describe('the diversity of heads', () => {
   const estimate = 'value interval { low high level }'
   it('is told layer by layer, with what chance and position give', async () => {
-    const answer = await ask(`diversity { layer heads jsDistance all { ${estimate} } withinGroups { ${estimate} }
+    const answer =
+      await ask(`diversity { layer imageUrl heads jsDistance all { ${estimate} } withinGroups { ${estimate} }
       betweenGroups { ${estimate} } betweenMinusWithin { value } shuffledBaseline { value } randomWeightsBaseline { value }
       positionBaseline { value } atPositions { value } alibiBaseline { value } entropy { value }
       behaviours { head name score { value } uniform } }
@@ -167,6 +168,9 @@ describe('the diversity of heads', () => {
       one: [{ layer: 11 }],
       none: [],
     })
+    const imageUrl = `/runs/${run.id}/attention/diversity/11.svg?attempt=1`
+    expect(at(answer, 'run.diversity.1.imageUrl')).toBe(imageUrl)
+    expect((await fetch(`${api.address}${imageUrl}`)).headers.get('content-type')).toContain('image/svg+xml')
     expect(at(answer, 'run.diversity.0.jsDistance.2.2')).toBe(0)
     expect(at(answer, 'run.diversity.0.jsDistance.2.3')).toBeGreaterThan(0.05)
     expect(at(answer, 'run.diversity.0.all.interval')).toBeNull() // two prompts

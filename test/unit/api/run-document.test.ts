@@ -62,7 +62,7 @@ describe('the document that an export reads a run with', () => {
     ['SeriesComparison', []],
     ['PromptTokens', []],
     ['Token', []],
-    ['Diversity', []],
+    ['Diversity', ['imageUrl']],
     ['HeadBehaviour', []],
     ['Estimate', []],
     ['Interval', []],
