@@ -27,7 +27,7 @@ export function warningsOf(spec: AttentionMapsSpec, { name, synthetic, heads, le
     warnings.push({
       code: 'NO_DIVERSITY',
       message: `heads are not compared: ${reason}`,
-      advice: 'Give longer prompts.',
+      advice: heads < 2 ? 'Look at a model with several heads.' : 'Give longer prompts.',
     })
   } else if (lengths.length < fewestForInterval) {
     warnings.push({

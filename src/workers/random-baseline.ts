@@ -3,6 +3,7 @@ import type { Report } from '../bench/progress.ts'
 import { AppError } from '../errors.ts'
 import type { Estimate } from '../heads/estimate.ts'
 import type { Warning } from '../jobs/glossary.ts'
+import type { CapturePlan } from '../models/capture-plan.ts'
 import { drawnBytes, openDrawn } from '../models/synthetic.ts'
 import { type CapturePasses, runPasses } from './capture-passes.ts'
 import { type ComparedMaps, compareMaps } from './map-diversity.ts'
@@ -28,7 +29,8 @@ export async function measureRandomBaseline(
   compared: ComparedMaps,
   { seed, dataDir, report }: { seed: number; dataDir: string; report: Report },
 ): Promise<RandomBaseline> {
-  const { name, config, plan } = passes
+  const { name, config } = passes
+  const plan = withoutGenerating(passes.plan)
   const layers = Math.max(...plan.passes.map((pass) => pass.layersRun))
   const weights = { config, seed, layers }
   const bytes = drawnBytes(weights)
@@ -45,7 +47,8 @@ export async function measureRandomBaseline(
     await writing.told()
     const rows = accumulator.addRows
     await runPasses(
-      { ...passes, checkpoint, name: `${name} with random weights` },
+      // The checkpoint holds no more layers, and must not be asked for them.
+      { ...passes, plan, checkpoint, config: { ...config, layers }, name: `${name} with random weights` },
       { rows: (prompt, layer, captured, tokens) => rows(layer, prompt, captured, tokens) },
       (fraction, message) => report(0.4 + 0.6 * fraction, message),
     )
@@ -54,6 +57,11 @@ export async function measureRandomBaseline(
     throw error
   }
   return { all: new Map(accumulator.finish().map(({ layer, all }) => [layer, all])), warning: null }
+}
+
+/** The tokens are given: no pass needs the layers above those it captures, and they need not be drawn. */
+function withoutGenerating({ chunk, passes }: CapturePlan): CapturePlan {
+  return { chunk, passes: passes.map((pass) => ({ ...pass, layersRun: (pass.layers.at(-1) ?? 0) + 1 })) }
 }
 
 function without(reason: string): RandomBaseline {

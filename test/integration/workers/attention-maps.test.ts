@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -235,6 +235,25 @@ describe('diversity', () => {
     expect(got.fractions).toEqual(got.fractions.toSorted((a, b) => a - b))
     expect(got.messages.at(-1)).toBe('done')
   })
+
+  it.each([0, 3])(
+    'draws random weights of the layers up to the last one captured, with %i tokens generated',
+    async (generatedTokens) => {
+      const ownDir = mkdtempSync(join(dataDir, 'own-'))
+      const fields = { tokenIds: tokensOf(20), layers: [1, 0], generatedTokens }
+      const { diversity, prompts } = await capture({ subjects, ...fields }, { dataDir: ownDir })
+      const drawn = readdirSync(join(ownDir, 'weights')).filter((folder) => folder.includes('-seed4-'))
+      expect(drawn).toEqual([expect.stringContaining('-layers2-')])
+
+      // The same tokens through the whole of that model.
+      const tokenIds = prompts[0]?.tokens.map(({ id }) => id)
+      const next = [{ source: { synthetic: { ...source.synthetic, seed: 4 } }, threads: 1 }]
+      const whole = await capture({ subjects: next, layers: [0, 1], tokenIds, baselines: false }, { dataDir })
+      const random = diversity.map(({ values }) => diversityOf.parse(values).randomWeightsBaseline?.value ?? 0)
+      const expected = whole.diversity.map(({ values }) => diversityOf.parse(values).all.value)
+      expect(largestDifference(random, expected)).toBeLessThan(1e-6)
+    },
+  )
 
   it('is said to carry no interval over one prompt, and maps of synthetic weights to show chance', async () => {
     const { outcome, diversity } = await capture({ subjects, tokenIds: tokensOf(40), baselines: false }, { dataDir })
