@@ -63,6 +63,7 @@ function compareLayer(
     ...fewPrompts(differences.length),
     ...leftOut(before, after, pairs.length),
     ...otherLengths(pairs),
+    ...otherTokens(pairs),
     ...otherHeads(before, after),
   ]
   return { layer, difference: meanEstimate(differences, { seed }), reasons }
@@ -109,6 +110,17 @@ function otherLengths(pairs: readonly Pair[]): string[] {
   return other === 0
     ? []
     : [`another number of tokens here in ${other} of ${pairs.length} shared prompts, and distances depend on length`]
+}
+
+/** Of equal length: what another tokenizer made of the text, or what another model generated after it. */
+function otherTokens(pairs: readonly Pair[]): string[] {
+  const other = pairs.filter(([one, two]) => {
+    const [own, its] = [one.sequence ?? null, two.sequence ?? null]
+    return one.tokens === two.tokens && own !== null && its !== null && own !== its
+  }).length
+  return other === 0
+    ? []
+    : [`other tokens here in ${other} of ${pairs.length} shared prompts: the heads differ in what they read as well`]
 }
 
 function otherHeads(before: ComparableDiversity, after: ComparableDiversity): string[] {

@@ -33,6 +33,8 @@ export interface PromptDiversity {
   key: string
   /** of the map, what was generated included */
   tokens: number
+  /** tells sequences of ids apart: another tokenizer, or a model that generates, makes another one of the same text */
+  sequence?: string | null
   all: number
   withinGroups: number | null
   betweenGroups: number | null

@@ -31,6 +31,8 @@ interface OpenPrompt {
   index: number
   /** rows taken: the next has this query */
   tokens: number
+  /** hash of the ids of the rows taken */
+  sequence: number
   divergences: Divergences
   shuffled: Divergences | null
   random: Random
@@ -152,6 +154,7 @@ function startPrompt(index: number, heads: number, baselines: boolean, seed: num
   return {
     index,
     tokens: 0,
+    sequence: hashStart,
     divergences: startDivergences(heads),
     shuffled: baselines ? startDivergences(heads) : null,
     random: seededRandom(seed),
@@ -181,7 +184,18 @@ function takeRows(
   if (into.shuffled !== null) addShuffledDivergences(into.shuffled, rows, into.random, window)
   addEntropies(into.entropies, rows)
   addBehaviours(into.behaviours, rows, tokens)
+  for (let position = rows.firstQuery; position < end; position += 1) {
+    into.sequence = hashed(into.sequence, tokens[position] ?? 0)
+  }
   into.tokens = end
+}
+
+/** 32-bit FNV-1a over the four bytes of each id (draft-eastlake-fnv, section 2). */
+const hashStart = 0x811c9dc5
+function hashed(hash: number, id: number): number {
+  let next = hash
+  for (let shift = 0; shift < 32; shift += 8) next = Math.imul(next ^ ((id >>> shift) & 0xff), 0x01000193)
+  return next >>> 0
 }
 
 function closePrompt(layer: Layer, prompt: OpenPrompt, key: string, kvHeads: readonly number[]): PromptDiversity {
@@ -197,6 +211,7 @@ function closePrompt(layer: Layer, prompt: OpenPrompt, key: string, kvHeads: rea
   return {
     key,
     tokens: prompt.tokens,
+    sequence: prompt.sequence.toString(16).padStart(8, '0'),
     ...meanDistances(distances, kvHeads),
     shuffledBaseline: prompt.shuffled === null ? null : mean(pairDistances(prompt.shuffled)),
     atPositions: prompt.atPositions,

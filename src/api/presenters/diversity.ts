@@ -26,6 +26,7 @@ const storedDiversity = z.object({
     z.object({
       key: z.string(),
       tokens: z.number(),
+      sequence: z.string().nullable().default(null),
       all: z.number(),
       withinGroups: figure,
       betweenGroups: figure,

@@ -53,6 +53,15 @@ describe('compareDiversity', () => {
     const [back] = compareDiversity(candidate, baseline)
     expect(back?.difference?.value).toBeCloseTo(-(there?.difference?.value ?? 0), 12)
   })
+  it('says where the runs read other tokens of the same text, as what a model generated is its own', () => {
+    const [before, after] = ['0a', '0b'].map((last) => [
+      layerOf(names.map((name, index) => prompt(name, 0.5, { sequence: index < 2 ? last : '01' }))),
+    ])
+    expect(compareDiversity(before ?? [], after ?? [])[0]?.reasons).toEqual([
+      'other tokens here in 2 of 6 shared prompts: the heads differ in what they read as well',
+    ])
+    expect(compareDiversity(before ?? [], baseline)[0]?.reasons).toEqual([])
+  })
   it('says why there is no difference where no prompt is shared', () => {
     const other = [layerOf([prompt('x', 0.4), prompt('y', 0.5)])]
     expect(compareDiversity(baseline, other)).toEqual([

@@ -84,6 +84,12 @@ describe('startDiversity', () => {
     expect(mqa?.betweenMinusWithin).toBeNull()
     expect(mqa?.withinGroups?.value).toBe(mqa?.all.value)
   })
+  it('tells sequences of ids of one length apart, prompt by prompt and whatever the layer', () => {
+    const sequences = result.perPrompt.map(({ sequence }) => sequence)
+    expect(lengths[3]).toBe(lengths[0])
+    expect(new Set(sequences).size).toBe(lengths.length)
+    expect(results[1]?.perPrompt.map(({ sequence }) => sequence)).toEqual(sequences)
+  })
   it('gives entropy and behaviours by head, named as the model counts its heads', () => {
     const entropies = lengths.map((size, prompt) => headEntropies(wholeMap(mapsOf(3, prompt), 4, size))[1] ?? 0)
     expect(result.entropy[1]?.value).toBeCloseTo(mean(entropies), 12)
