@@ -68,15 +68,26 @@ const resultTables = [
   'HeadDiversity',
 ] as const
 
-/** Deletes results that an earlier attempt left behind; readers never see them. */
-export async function deleteEarlierAttempts(db: Queries): Promise<number> {
-  let deleted = 0
-  for (const table of resultTables) {
-    deleted += await db.$executeRaw`
-      DELETE FROM ${Prisma.raw(`"${table}"`)} AS result USING "Run" AS run
-      WHERE run.attempt > 1 AND result."runId" = run.id AND result.attempt < run.attempt`
-  }
-  return deleted
+/** So many rows of one run and table are deleted by one sweep at most: an attention map at length has thousands. */
+const deletedAtOnce = 2000
+
+/**
+ * Deletes results that an earlier attempt left behind; readers never see them. One statement: it is sent with every
+ * sweep and nearly always finds nothing. LATERAL with a limit looks up each retried run by the table's key, whatever the
+ * planner thinks of the sizes.
+ */
+export async function deleteEarlierAttempts(db: Queries): Promise<void> {
+  const deletions = resultTables.map((table) =>
+    Prisma.raw(
+      `"of${table}" AS (
+        DELETE FROM "${table}" WHERE ctid = ANY(ARRAY(
+          SELECT earlier.ctid FROM retried, LATERAL (
+            SELECT ctid FROM "${table}" WHERE "runId" = retried.id AND attempt < retried.attempt LIMIT ${deletedAtOnce}
+          ) AS earlier)))`,
+    ),
+  )
+  await db.$executeRaw`
+    WITH retried AS MATERIALIZED (SELECT id, attempt FROM "Run" WHERE attempt > 1), ${Prisma.join(deletions)} SELECT 1`
 }
 
 /** Deletes workers that have said nothing for `silentMs` and are named by no running run. */
