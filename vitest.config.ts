@@ -3,18 +3,28 @@ import { defineConfig } from 'vitest/config'
 
 const require = createRequire(import.meta.url)
 
+/** Files that keep nothing in a module: what they import is loaded once for all of them. */
+const sharing = [
+  'test/unit/**/*.test.ts',
+  'test/golden/**/*.test.ts',
+  'test/integration/{api,bench,cli,db,embedded,jobs,models}/**/*.test.ts',
+]
+
+// Vite would take graphql's .mjs where everybody else under Node takes its .js: two realms that refuse each other.
+const resolve = { alias: [{ find: /^graphql$/, replacement: require.resolve('graphql') }] }
+const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000, teardownTimeout: 30_000 } as const
+
 export default defineConfig({
-  // Vite would take graphql's .mjs where everybody else under Node takes its .js: two realms that refuse each other.
-  resolve: { alias: [{ find: /^graphql$/, replacement: require.resolve('graphql') }] },
+  resolve,
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    pool: 'forks',
     // One worker more than the cores of a small machine: most files wait for PostgreSQL or for processes of their own.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
     teardownTimeout: 30_000,
     reporters: ['default'],
+    projects: [
+      { resolve, test: { ...common, name: 'isolated', include: ['test/**/*.test.ts'], exclude: sharing } },
+      { resolve, test: { ...common, name: 'sharing', include: sharing, isolate: false } },
+    ],
   },
 })

@@ -78,9 +78,16 @@ export async function findTiles(db: Queries, wanted: TilesOfMap): Promise<Stored
     ORDER BY tile.row, tile.column`
 }
 
-/** The same a row of tiles at a time, so that only 256 rows of the map are in memory. Ends where a row has no tiles. */
-export async function* streamTiles(db: Queries, wanted: Omit<TilesOfMap, 'rows'>): AsyncGenerator<StoredTile[]> {
-  for (let row = 0; ; row += 1) {
+/**
+ * The same a row of tiles at a time, so that only 256 rows of the map are in memory. Ends where a row has no tiles.
+ * @param tileRows how many rows of tiles the level has
+ */
+export async function* streamTiles(
+  db: Queries,
+  wanted: Omit<TilesOfMap, 'rows'>,
+  tileRows: number,
+): AsyncGenerator<StoredTile[]> {
+  for (let row = 0; row < tileRows; row += 1) {
     const tiles = await findTiles(db, { ...wanted, rows: { first: row, end: row + 1 } })
     if (tiles.length === 0) return
     yield tiles

@@ -100,7 +100,8 @@ export async function* streamBands(db: Database, map: StoredHead): AsyncGenerato
   const { runId, attempt, prompt, layer, head, size, storedAs } = map
   const width = bytesPerValue[storedAs]
   let sent = 0
-  for await (const tiles of streamTiles(db, { runId, attempt, prompt, layer, head, level: 0 })) {
+  const tileRows = Math.ceil(size / tileSide)
+  for await (const tiles of streamTiles(db, { runId, attempt, prompt, layer, head, level: 0 }, tileRows)) {
     const rows = tiles[0]?.rows ?? 0
     const band = new Uint8Array(rows * size * width) // keys above the diagonal stay 0
     for (const tile of tiles) copyTile(band, size * width, tile, width)

@@ -21,6 +21,8 @@ export function serveRunFiles(services: ExportServices): RunFiles {
     refuseEmbedding,
     requireToken(services.config),
     compression({
+      // Probabilities as half-floats shrink by a tenth at any level: only time differs.
+      level: 1,
       // PNG and zip are compressed already; raw numbers a little less than text.
       filter: (request, response) =>
         response.getHeader('Content-Type') === 'application/octet-stream' || compression.filter(request, response),

@@ -129,7 +129,7 @@ describe('attention maps', () => {
     await storeMaps({ runId, attempt: 1 }, 600)
     const wanted = { runId, prompt: 0, layer: 2, head: 0, level: 0 }
     const places: number[][][] = []
-    for await (const tiles of streamTiles(db, wanted)) places.push(tiles.map(({ row, column }) => [row, column]))
+    for await (const tiles of streamTiles(db, wanted, 3)) places.push(tiles.map(({ row, column }) => [row, column]))
     expect(places).toEqual([
       [[0, 0]],
       [
