@@ -19,8 +19,9 @@ describe('the child of an execution', () => {
   it('says nothing more until its message is acknowledged, up to its end', async () => {
     const heard: { message: ChildMessage; acknowledge: () => void }[] = []
     const spec = parseSpec(tinySpec({ blocks: 5 }))
-    const child = startChild({ type: 'start', spec, dataDir, modelRoots: [], maxResultBytes: 1e9 }, (message, acknowledge) =>
-      heard.push({ message, acknowledge }),
+    const child = startChild(
+      { type: 'start', spec, dataDir, modelRoots: [], maxResultBytes: 1e9 },
+      (message, acknowledge) => heard.push({ message, acknowledge }),
     )
     let ended = false
     void child.ended.then(() => {
