@@ -57,7 +57,10 @@ export async function timeStoring(
     const [code] = await once(child, 'exit')
     await stored
     const milliseconds = performance.now() - (first ?? performance.now())
+    const [kept] = await db.$queryRaw<{ bytes: bigint }[]>`
+      SELECT coalesce(sum(octet_length(data)), 0)::bigint AS bytes FROM "AttentionTile" WHERE "runId" = ${runId}::uuid`
     await cancelRun(db, runId)
+    if (Number(kept?.bytes) !== bytes) throw new Error(`${bytes} B were sent and ${kept?.bytes} B are stored`)
     if (code !== 0) throw new Error(`the child that sends tiles ended with ${code}`)
     return { bytes, milliseconds }
   } finally {
