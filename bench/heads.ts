@@ -34,7 +34,7 @@ const longTokens = 2048
 const rounds = 8
 const reads = 60
 /** No round begins after this many milliseconds, so that the command ends within its 7 minutes on a slow machine. */
-const lastRound = 120_000
+const lastRound = 75_000
 
 const targets = {
   capture_overhead_percent: { least: null, most: 12 },
