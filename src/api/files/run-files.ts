@@ -1,3 +1,4 @@
+import { constants } from 'node:zlib'
 import compression from 'compression'
 import { Router } from 'express'
 import { serveExports } from '../exports/export-files.ts'
@@ -23,6 +24,7 @@ export function serveRunFiles(services: ExportServices): RunFiles {
     compression({
       // Probabilities as half-floats shrink by a tenth at any level: only time differs.
       level: 1,
+      brotli: { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } },
       // PNG and zip are compressed already; raw numbers a little less than text.
       filter: (request, response) =>
         response.getHeader('Content-Type') === 'application/octet-stream' || compression.filter(request, response),
