@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const require = createRequire(import.meta.url)
 
@@ -14,6 +15,14 @@ const sharing = [
 const resolve = { alias: [{ find: /^graphql$/, replacement: require.resolve('graphql') }] }
 const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000, teardownTimeout: 30_000 } as const
 
+/** The kill tests take longest: begun last, one of them would run on alone. */
+class KillsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const kills = ({ moduleId }: TestSpecification) => (moduleId.includes('/e2e/kill-') ? 0 : 1)
+    return (await super.sort(files)).sort((a, b) => kills(a) - kills(b))
+  }
+}
+
 export default defineConfig({
   resolve,
   test: {
@@ -22,6 +31,7 @@ export default defineConfig({
     maxWorkers: 3,
     teardownTimeout: 30_000,
     reporters: ['default'],
+    sequence: { sequencer: KillsFirst },
     projects: [
       { resolve, test: { ...common, name: 'isolated', include: ['test/**/*.test.ts'], exclude: sharing } },
       { resolve, test: { ...common, name: 'sharing', include: sharing, isolate: false } },
