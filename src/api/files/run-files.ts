@@ -14,6 +14,9 @@ export interface RunFiles {
   close(): Promise<void>
 }
 
+/** Bytes that leave the packer at a time: each piece costs a turn of a thread. */
+const packedAtOnce = 1 << 18
+
 /** What a run holds as pictures, arrays and tiles: every address under `/runs/:id`. */
 export function serveRunFiles(services: ExportServices): RunFiles {
   const drawing = startDrawing()
@@ -24,7 +27,8 @@ export function serveRunFiles(services: ExportServices): RunFiles {
     compression({
       // Probabilities as half-floats shrink by a tenth at any level: only time differs.
       level: 1,
-      brotli: { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } },
+      chunkSize: packedAtOnce,
+      brotli: { params: { [constants.BROTLI_PARAM_QUALITY]: 1 }, chunkSize: packedAtOnce },
       // PNG and zip are compressed already; raw numbers a little less than text.
       filter: (request, response) =>
         response.getHeader('Content-Type') === 'application/octet-stream' || compression.filter(request, response),
