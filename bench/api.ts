@@ -2,15 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { type ApiClient, createApiClient } from '../src/cli/client.ts'
-import { startSupervisor } from '../src/cli/supervisor.ts'
-import { readConfig } from '../src/config.ts'
-import { resetDataFolder } from '../src/embedded/data-folder.ts'
+import type { ApiClient } from '../src/cli/client.ts'
 import { startPostgres } from '../src/embedded/postgres.ts'
 import { RunsDocument, type RunsQuery, StartBenchmarkDocument } from '../src/generated/operations.ts'
 import { median } from '../src/stats/quantile.ts'
 import { startRedis } from '../test/support/redis-server.ts'
 import { type Figure, jsonFile, reportFigures } from './report.ts'
+import { withService } from './service.ts'
 
 // How soon a submitted run is at work, how soon its events reach a subscriber, and what reading costs among many runs.
 // Everything goes through a whole service in a folder of its own: API, queue, worker and child.
@@ -39,37 +37,6 @@ const input = {
   subjects: [{ source: { synthetic: { preset: 'gpt2', overrides } } }],
   tests: [{ promptTokens: 4 }, { generatedTokens: 2 }],
   blocks: 3,
-}
-
-const interrupted = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.on(name, () => interrupted.abort(new Error(`ended by ${name}`)))
-const { signal } = interrupted
-
-/** Starts a service in an empty folder, lets `work` use it, and leaves nothing behind. */
-async function withService<T>(
-  redisUrl: string | null,
-  work: (client: ApiClient, dataDir: string) => Promise<T>,
-): Promise<T> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'kvscope-bench-api-'))
-  const environment = { KVSCOPE_DATA_DIR: dataDir, PORT: '0', KVSCOPE_LOG_LEVEL: 'error' }
-  const config = { ...readConfig(environment), redisUrl }
-  try {
-    const supervisor = await startSupervisor({
-      config,
-      signal,
-      output: 'inherit',
-      onStep: () => {},
-      onNotice: console.log,
-    })
-    try {
-      return await work(createApiClient(supervisor.address, { signal }), dataDir)
-    } finally {
-      await supervisor.stop()
-    }
-  } finally {
-    await resetDataFolder(dataDir)
-  }
 }
 
 /** Lets `work` use a Redis of its own, and leaves nothing behind; null where redis-server is not on PATH. */
@@ -175,14 +142,14 @@ async function countRequests(client: ApiClient, runId: string): Promise<number> 
 
 const ms = (name: string, value: number): Figure => ({ name, value, unit: 'ms' })
 
-const figures = await withService(null, async (client, dataDir) => {
+const figures = await withService({}, async (client, { dataDir }) => {
   const { toRunning, delivery, runId } = await timeRuns(client)
   await fill(dataDir, runId)
   const page = ms('runs_page_ms', await timePages(client))
   const requests = { name: 'requests_per_s', value: await countRequests(client, runId), unit: '1/s' }
   return [ms('enqueue_to_running_ms', toRunning), ms('event_delivery_ms', delivery), page, requests]
 })
-const onRedis = await withRedis((url) => withService(url, timeRuns))
+const onRedis = await withRedis((url) => withService({ redisUrl: url }, timeRuns))
 if (onRedis === null) console.log('No redis-server on PATH: the figures on Redis are left out.')
 else {
   const { toRunning, delivery } = onRedis

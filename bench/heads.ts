@@ -1,17 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { drawPicture } from '../src/api/files/picture.ts'
 import { openSubject } from '../src/bench/open-subject.ts'
 import { physicalCores } from '../src/bench/physical-cores.ts'
 import { fetchAttentionMapsRun, type LayerMaps } from '../src/cli/attention-run.ts'
-import { type ApiClient, createApiClient } from '../src/cli/client.ts'
+import type { ApiClient } from '../src/cli/client.ts'
 import { asPng } from '../src/cli/picture-files.ts'
 import { requireSuccess } from '../src/cli/run-result.ts'
 import { submitAndFollow } from '../src/cli/submit-run.ts'
-import { startSupervisor } from '../src/cli/supervisor.ts'
 import { type Config, readConfig } from '../src/config.ts'
-import { resetDataFolder } from '../src/embedded/data-folder.ts'
 import { startPostgres } from '../src/embedded/postgres.ts'
 import { type AttentionMapsSpecInput, subjectSpec } from '../src/jobs/spec.ts'
 import { captureAttention } from '../src/models/attention-capture.ts'
@@ -22,6 +19,7 @@ import { renderPng } from '../src/render/png.ts'
 import { median } from '../src/stats/quantile.ts'
 import { peakOfCapture } from './child-memory.ts'
 import { type Figure, jsonFile, noteLoad, printTable, reportFigures } from './report.ts'
+import { signal, withService } from './service.ts'
 import { timeStoring } from './store-speed.ts'
 
 // What it costs to record, store, read and draw where heads look, of gpt2-medium's shape: 24 layers of 16 heads.
@@ -44,11 +42,6 @@ const targets = {
   render_grid_ms: { least: null, most: 300 },
   peak_extra_mb_2048: { least: null, most: 1024 },
 }
-
-const interrupted = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.on(name, () => interrupted.abort(new Error(`ended by ${name}`)))
-const { signal } = interrupted
 
 const source = { synthetic: { preset } }
 const subject = subjectSpec.parse({ source })
@@ -142,29 +135,6 @@ async function measurePeak(config: Config): Promise<{ extra: number; loaded: num
   process.stderr.write(`peak memory: ${longTokens} tokens\n`)
   const long = await peakOfCapture(mapsOf(longTokens, true, differentTokens), config, signal)
   return loaded === null || long === null ? null : { extra: long - loaded, loaded }
-}
-
-/** Starts a service in a folder of its own, with the weights of ours, lets `work` use it, and leaves nothing behind. */
-async function withService<T>(weights: string, work: (client: ApiClient, config: Config) => Promise<T>): Promise<T> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'kvscope-bench-heads-'))
-  symlinkSync(weights, join(dataDir, 'weights'))
-  const config = readConfig({ KVSCOPE_DATA_DIR: dataDir, PORT: '0', KVSCOPE_LOG_LEVEL: 'error' })
-  try {
-    const supervisor = await startSupervisor({
-      config,
-      signal,
-      output: 'inherit',
-      onStep: () => {},
-      onNotice: console.log,
-    })
-    try {
-      return await work(createApiClient(supervisor.address, { signal }), config)
-    } finally {
-      await supervisor.stop()
-    }
-  } finally {
-    await resetDataFolder(dataDir)
-  }
 }
 
 interface Served {
@@ -268,7 +238,7 @@ noteLoad(threads)
 
 const capture = await timeCapture(config)
 const peak = await measurePeak(config)
-const served = await withService(weights, measureService)
+const served = await withService({ weights }, measureService)
 noteLoad(threads)
 
 const milliseconds = (value: number) => `${value.toFixed(1)} ms`

@@ -1,8 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { readModelConfig } from '../../src/architecture/read-config.ts'
 import { openCheckpoint } from '../../src/checkpoints/open.ts'
 import type { Attend } from '../../src/models/attention.ts'
@@ -14,7 +13,7 @@ import {
   withPartsSideBySide,
   withReversedQueries,
 } from '../support/attention-mutations.ts'
-import { type Computed, compute, errorShares, readExpected } from '../support/golden.ts'
+import { type Computed, compute, errorShares, readCases, readExpected } from '../support/golden.ts'
 
 const folder = resolve(import.meta.dirname, 'gpt_bigcode')
 /**
@@ -24,19 +23,7 @@ const folder = resolve(import.meta.dirname, 'gpt_bigcode')
 const bound = 1e-5
 const wrong = 1000 * bound
 
-const { cases } = z
-  .object({
-    cases: z.array(
-      z.object({
-        model: z.string(),
-        kvHeads: z.int(),
-        tokens: z.array(z.int()),
-        expected: z.string(),
-        scoreSpan: z.number(),
-      }),
-    ),
-  })
-  .parse(JSON.parse(await readFile(join(folder, 'cases.json'), 'utf8')))
+const cases = await readCases(folder)
 
 describe.each(cases)(
   'GPT-BigCode, $model with $kvHeads K/V heads',

@@ -1,15 +1,14 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { readModelConfig } from '../../src/architecture/read-config.ts'
 import { openCheckpoint } from '../../src/checkpoints/open.ts'
 import type { Attend } from '../../src/models/attention.ts'
 import { convertKvHeads } from '../../src/models/convert.ts'
 import type { PoolMethod } from '../../src/models/head-pooling.ts'
 import { withInterleavedGroups, withoutCausalMask, withoutScale } from '../support/attention-mutations.ts'
-import { type Computed, compute, errorShares, readExpected } from '../support/golden.ts'
+import { type Computed, compute, errorShares, readCases, readExpected } from '../support/golden.ts'
 
 const folder = resolve(import.meta.dirname, 'gpt2')
 /** Share of a tensor's largest magnitude: float32 against transformers' float64 (tools/oracle/goldens.py). */
@@ -17,19 +16,7 @@ const bound = 1e-5
 /** A wrong engine is not near the bound: it misses it by three orders of magnitude. */
 const wrong = 1000 * bound
 
-const { cases } = z
-  .object({
-    cases: z.array(
-      z.object({
-        model: z.string(),
-        kvHeads: z.int(),
-        tokens: z.array(z.int()),
-        expected: z.string(),
-        scoreSpan: z.number(),
-      }),
-    ),
-  })
-  .parse(JSON.parse(await readFile(join(folder, 'cases.json'), 'utf8')))
+const cases = await readCases(folder)
 
 describe.each(cases)('GPT-2 of $model with $kvHeads K/V heads', ({ model, kvHeads, tokens, expected, scoreSpan }) => {
   let dataDir = ''

@@ -1,23 +1,17 @@
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { readModelConfig } from '../../src/architecture/read-config.ts'
 import { openCheckpoint } from '../../src/checkpoints/open.ts'
 import type { Attend } from '../../src/models/attention.ts'
 import { withInterleavedGroups, withoutCausalMask, withoutScale } from '../support/attention-mutations.ts'
-import { compute, errorShares, readExpected } from '../support/golden.ts'
+import { compute, errorShares, readCases, readExpected } from '../support/golden.ts'
 
 const folder = resolve(import.meta.dirname, 'llama')
 /** Share of a tensor's largest magnitude: float32 against transformers' float64 (tools/oracle/goldens.py). */
 const bound = 1e-5
 const wrong = 1000 * bound
 
-const { cases } = z
-  .object({
-    cases: z.array(z.object({ model: z.string(), kvHeads: z.int(), tokens: z.array(z.int()), expected: z.string() })),
-  })
-  .parse(JSON.parse(await readFile(join(folder, 'cases.json'), 'utf8')))
+const cases = await readCases(folder)
 
 describe.each(cases)('Llama, $model with $kvHeads K/V heads', ({ model, tokens, expected }) => {
   async function errors(attend?: Attend) {

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
 import type { ModelConfig } from '../../src/architecture/model-config.ts'
 import type { Checkpoint } from '../../src/checkpoints/checkpoint.ts'
 import { readTensor } from '../../src/checkpoints/read-tensor.ts'
@@ -7,6 +10,23 @@ import { buildDecoder } from '../../src/models/decoder.ts'
 import type { KvCache } from '../../src/models/kv-cache.ts'
 import { findFamily } from '../../src/models/registry.ts'
 import { openDecoder } from '../../src/models/runner.ts'
+
+const golden = z.object({
+  cases: z.array(
+    z.object({
+      model: z.string(),
+      kvHeads: z.int(),
+      tokens: z.array(z.int()),
+      expected: z.string(),
+      scoreSpan: z.number(),
+    }),
+  ),
+})
+
+/** The cases of a family's folder, as tools/oracle wrote them. */
+export async function readCases(folder: string): Promise<z.infer<typeof golden>['cases']> {
+  return golden.parse(JSON.parse(await readFile(join(folder, 'cases.json'), 'utf8'))).cases
+}
 
 /** What a model computes of some tokens: each flat and row-major, layers first. */
 export interface Computed {
