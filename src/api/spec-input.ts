@@ -10,12 +10,13 @@ import { type ModelSource, modelSource } from '../jobs/spec.ts'
 
 /** A benchmark's input as the spec that jobs/spec parses: an explicit null counts as left out, as GraphQL has it. */
 export function benchmarkSpecOf(input: StartBenchmarkInput): object {
-  const { prompt, tests, blocks, maxSeconds, seed } = input
+  const { prompt, tests, blocks, maxSeconds, targetPrecision, order, warmUp, sweep, seed } = input
   return {
     kind: 'BENCHMARK',
     version: 1,
     subjects: input.subjects.map(subjectSpecOf),
-    ...present({ prompt, blocks, maxSeconds, seed }),
+    ...present({ prompt, blocks, maxSeconds, targetPrecision, order, warmUp, sweep, seed }),
+    ...placementOf(input),
     ...(tests && { tests: tests.map(present) }),
   }
 }
@@ -28,6 +29,7 @@ export function weightSlicesSpecOf(input: StartWeightSlicesInput): object {
     version: 1,
     subjects: [subjectSpecOf(input.subject)],
     ...present({ layers, projections, heads, rows, columns }),
+    ...placementOf(input),
   }
 }
 
@@ -39,13 +41,18 @@ export function attentionMapsSpecOf(input: StartAttentionMapsInput): object {
     version: 1,
     subjects: [subjectSpecOf(input.subject)],
     ...present({ prompts, tokenIds, layers, heads, generatedTokens, diversity, baselines }),
+    ...placementOf(input),
   }
 }
 
-function subjectSpecOf({ source, name, convert, device, threads }: SubjectInput): object {
+function placementOf({ placement }: Pick<StartBenchmarkInput, 'placement'>): object {
+  return placement ? { placement: present(placement) } : {}
+}
+
+function subjectSpecOf({ source, name, convert, dtype, runtime, device, threads }: SubjectInput): object {
   return {
     source: sourceOf(source),
-    ...present({ name, device, threads }),
+    ...present({ name, dtype, runtime, device, threads }),
     ...(convert && { convert: present(convert) }),
   }
 }

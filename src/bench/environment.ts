@@ -5,6 +5,12 @@ import { packageFile } from '../package-folder.ts'
 import { physicalCores } from './physical-cores.ts'
 import type { Environment } from './result.ts'
 
+/**
+ * Raise it with every change of kvscope that changes what a trial takes or what of it is timed: comparisons across two of
+ * them are then NOT_COMPARABLE.
+ */
+const timingVersion = 1
+
 /** The machine as it is before the work; `finishEnvironment` adds how busy it was after. */
 export type EnvironmentAtStart = Omit<Environment, 'loadAtEnd'>
 
@@ -19,6 +25,8 @@ export function readEnvironment(): EnvironmentAtStart {
     onnxruntime: versionOf(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')),
     kvscope: versionOf(packageFile('package.json')),
     loadAtStart: oneMinuteLoad(),
+    timingVersion,
+    bounds: null,
   }
 }
 

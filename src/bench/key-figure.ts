@@ -1,6 +1,6 @@
 import { findKeySeries } from '../stats/key-series.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { median } from '../stats/quantile.ts'
-import type { MeasuredSeries } from './result.ts'
 
 /** Milliseconds per token and sequence of the series that stands for the run; null where none was measured. */
 export function keyFigureOf(series: readonly MeasuredSeries[]): number | null {

@@ -2,13 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { Device } from '../jobs/glossary.ts'
 import { loadModel, type RunnableModel } from '../models/runner.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { type Random, shuffled } from '../stats/random.ts'
 import { now } from './clock.ts'
 import { peakResidentBytes, restartPeak } from './memory.ts'
 import type { PreparedSubject } from './open-subjects.ts'
 import { stepsOf } from './plan.ts'
 import type { Report } from './progress.ts'
-import type { MeasuredSeries } from './result.ts'
 import { forwardAll, sliceSteps } from './trial.ts'
 
 /** A subject's device in the runtime's spelling. */
@@ -84,6 +84,10 @@ function singleValue(
     kvCacheBytesPredicted: null,
     kvCacheBytesAllocated: null,
     peakMemoryBytes: peakResidentBytes(),
+    peakMemoryBytesPredicted: null,
+    bytesRead: null,
+    kvBytesRead: null,
+    flops: null,
     warnings: [],
   }
 }

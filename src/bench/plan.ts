@@ -1,7 +1,7 @@
-import type { Phase } from '../jobs/glossary.ts'
 import type { BenchmarkSpec, BenchmarkTest } from '../jobs/spec.ts'
 import { testName } from '../jobs/spec-names.ts'
 import { fewestForInterval } from '../stats/bootstrap.ts'
+import type { Phase } from '../stats/measured-series.ts'
 
 /** One series to measure of every subject: what is timed, under which name. */
 export interface PlannedTest extends BenchmarkTest {

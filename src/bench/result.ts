@@ -1,4 +1,4 @@
-import type { Phase, Warning } from '../jobs/glossary.ts'
+import type { MeasuredSeries, Warning } from '../stats/measured-series.ts'
 
 /** What is known of a subject once its checkpoint has been opened. */
 export interface OpenedSubject {
@@ -9,32 +9,6 @@ export interface OpenedSubject {
   /** as the engine computes: 16-bit weights are widened on load */
   computeDtype: string
   fingerprint: string
-}
-
-/** The raw samples of one subject, phase and test. */
-export interface MeasuredSeries {
-  subjectIndex: number
-  phase: Phase
-  /** llama-bench's name; empty for load, cold and forward */
-  test: string
-  promptTokens: number
-  generatedTokens: number
-  depth: number
-  batch: number
-  /** milliseconds of one whole trial each, in the order of the blocks */
-  samples: number[]
-  /**
-   * bytes of the filled rows of the K/V tensors that the last step was fed, from their own shapes and element size; null
-   * where no cache was read
-   */
-  kvCacheBytes: number | null
-  /** the formula of architecture/kv-bytes at the same number of tokens */
-  kvCacheBytesPredicted: number | null
-  /** with the spare rows the cache keeps for growing */
-  kvCacheBytesAllocated: number | null
-  /** peak resident set of this process while the series was measured, every loaded subject included */
-  peakMemoryBytes: number | null
-  warnings: Warning[]
 }
 
 /** The machine and the software that measured; `loadAtStart` and `loadAtEnd` are one-minute load averages. */
@@ -50,6 +24,21 @@ export interface Environment {
   kvscope: string
   loadAtStart: number
   loadAtEnd: number
+  /** raised whenever a change of kvscope changes what it times: figures of two of them are no match */
+  timingVersion: number
+  /** how fast this machine reads and computes; null where it was not measured */
+  bounds: MachineBounds | null
+}
+
+/** What no model can outrun on a machine, as measured there within the last day. */
+export interface MachineBounds {
+  /** bytes a second that the fastest probe read of main memory */
+  bytesPerSecond: number
+  /** floating-point operations a second of a large matrix product in f32 */
+  flopsPerSecond: number
+  threads: number
+  /** ISO 8601 */
+  measuredAt: string
 }
 
 export interface BenchmarkOutcome {

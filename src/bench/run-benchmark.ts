@@ -1,5 +1,6 @@
 import type { BenchmarkSpec } from '../jobs/spec.ts'
 import type { RunnableModel } from '../models/runner.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { seededRandom } from '../stats/random.ts'
 import { clockResolution } from './clock.ts'
 import { finishEnvironment, readEnvironment } from './environment.ts'
@@ -12,7 +13,7 @@ import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
 import { describeTest, expectedCost, type PlannedTest, planTests, testOfSubject } from './plan.ts'
 import { progressOf, type Report } from './progress.ts'
-import type { BenchmarkOutcome, BenchSink, MeasuredSeries } from './result.ts'
+import type { BenchmarkOutcome, BenchSink } from './result.ts'
 import { planSubject } from './subject-config.ts'
 import { testTrial } from './trial.ts'
 import { runWarnings, seriesWarnings } from './warnings.ts'
@@ -119,6 +120,10 @@ async function measureTest(
       kvCacheBytesPredicted: bytes.kvCachePredicted,
       kvCacheBytesAllocated: bytes.kvCacheAllocated,
       peakMemoryBytes: bytes.peakMemory,
+      peakMemoryBytesPredicted: null,
+      bytesRead: null,
+      kvBytesRead: null,
+      flops: null,
       warnings: seriesWarnings(test, own, asked),
     }
   })

@@ -1,4 +1,5 @@
-import type { Device, Warning } from '../jobs/glossary.ts'
+import type { Device } from '../jobs/glossary.ts'
+import type { Warning } from '../stats/measured-series.ts'
 import { median } from '../stats/quantile.ts'
 import { standardDeviation } from '../stats/summary.ts'
 import type { EnvironmentAtStart } from './environment.ts'

@@ -55,7 +55,15 @@ async function generate(options: Options, { config, terminal, signal }: CommandC
     import('../models/text-stream.ts'),
   ])
   const { source, roots } = await runnableSource(options.model)
-  const subject = { source, name: null, convert: null, device: 'CPU', threads: null } as const
+  const subject = {
+    source,
+    name: null,
+    convert: null,
+    dtype: null,
+    runtime: 'KVSCOPE',
+    device: 'CPU',
+    threads: null,
+  } as const
   const opened = await openSubject(subject, { dataDir: config.dataDir, modelRoots: roots }, (fraction) =>
     terminal.progress(fraction, 'writing synthetic weights'),
   )

@@ -1,13 +1,5 @@
-import type {
-  AttentionKind,
-  Device,
-  Phase,
-  Run,
-  RunEvent,
-  RunLabel,
-  Subject,
-  Worker,
-} from '../generated/prisma/client.ts'
+import type { AttentionKind, Device, Run, RunEvent, RunLabel, Subject, Worker } from '../generated/prisma/client.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
 
 export type RunRow = Run
 export type RunLabelRow = RunLabel
@@ -21,33 +13,8 @@ export interface Guard {
   attempt: number
 }
 
-export interface StoredWarning {
-  code: string
-  message: string
-  advice: string
-}
-
-/** The raw samples of one subject, phase and test. Byte counts are whole numbers below 2^53. */
-export interface SeriesRow {
-  subjectIndex: number
-  phase: Phase
-  /** llama-bench's name; empty for load, cold and forward */
-  test: string
-  promptTokens: number
-  generatedTokens: number
-  depth: number
-  batch: number
-  /** milliseconds of one whole trial each, in the order of the blocks */
-  samples: number[]
-  kvCacheBytes: number | null
-  kvCacheBytesPredicted: number | null
-  kvCacheBytesAllocated: number | null
-  peakMemoryBytes: number | null
-  warnings: StoredWarning[]
-}
-
 /** A series as read: of the run's latest attempt. */
-export interface StoredSeries extends SeriesRow {
+export interface StoredSeries extends MeasuredSeries {
   runId: string
   attempt: number
 }

@@ -1,7 +1,8 @@
 import { AppError, type ErrorRecord } from '../errors.ts'
 import { type Device, Prisma, type RunKind } from '../generated/prisma/client.ts'
+import type { Warning } from '../stats/measured-series.ts'
 import type { Database, Queries } from './client.ts'
-import type { Guard, NewSubject, RunRow, StoredWarning } from './rows.ts'
+import type { Guard, NewSubject, RunRow } from './rows.ts'
 import { newRunId, noSuchRun, requireRunId } from './run-id.ts'
 import { isRunningAttempt, moveRuns } from './run-moves.ts'
 import { requireStorable, storableJson, storableText } from './stored-text.ts'
@@ -143,14 +144,14 @@ export interface TakenRun extends Guard {
 }
 
 export type RunOutcome =
-  | { status: 'SUCCEEDED'; environment: unknown; warnings: readonly StoredWarning[]; keyFigure: number | null }
+  | { status: 'SUCCEEDED'; environment: unknown; warnings: readonly Warning[]; keyFigure: number | null }
   | {
       status: 'FAILED'
       error: ErrorRecord
       /** the last lines the child printed */
       log: string | null
       environment?: unknown
-      warnings?: readonly StoredWarning[]
+      warnings?: readonly Warning[]
     }
 
 /**

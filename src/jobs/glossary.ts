@@ -1,3 +1,5 @@
+import type { Phase } from '../stats/measured-series.ts'
+
 /**
  * The words of kvscope. One word for one idea; every name in the code, the schema and the tables obeys.
  *
@@ -22,6 +24,10 @@
  * run event      a row (run, seq) of progress, message or status; the table is the truth, notifications only wake readers
  * worker         a process that takes runs from the queues of the devices it offers
  * execution      one attempt at work: a child process that computes and sends, and its parent that stores
+ * sweep          a benchmark whose tests or subjects differ along one axis only
+ * placement      the machine or the worker that a run must be taken by
+ * baseline       a name that stands for a run to compare with
+ * guard          a check that tells a timing's reader what may have disturbed it; its finding is a warning
  */
 
 export const runKinds = ['BENCHMARK', 'WEIGHT_SLICES', 'ATTENTION_MAPS'] as const
@@ -32,15 +38,19 @@ export type RunStatus = (typeof runStatuses)[number]
 /** The statuses that a run never leaves by itself; a subscription ends after the event that carries one. */
 export const finalStatuses = ['SUCCEEDED', 'FAILED', 'CANCELED'] as const satisfies readonly RunStatus[]
 
-export const phases = ['LOAD', 'COLD', 'FORWARD', 'PREFILL', 'DECODE', 'COMBINED'] as const
-export type Phase = (typeof phases)[number]
+export const phases = ['LOAD', 'COLD', 'FORWARD', 'PREFILL', 'DECODE', 'COMBINED'] as const satisfies readonly Phase[]
 
 export const devices = ['CPU', 'CUDA', 'WEBGPU', 'COREML', 'DIRECTML'] as const
 export type Device = (typeof devices)[number]
 
-/** A warning beside a figure: what happened, and what to do about it. */
-export interface Warning {
-  code: string
-  message: string
-  advice: string
-}
+/** Which engine runs a subject: kvscope's own graphs, or transformers.js on the export beside the weights. */
+export const runtimes = ['KVSCOPE', 'TRANSFORMERS_JS'] as const
+export type Runtime = (typeof runtimes)[number]
+
+/** What a sweep varies; everything else of its tests and subjects stays. */
+export const sweepAxes = ['DEPTH', 'PROMPT_TOKENS', 'BATCH', 'KV_HEADS', 'THREADS'] as const
+export type SweepAxis = (typeof sweepAxes)[number]
+
+/** Element types that weights can be read as. */
+export const weightDtypes = ['F32', 'F16', 'BF16'] as const
+export type WeightDtype = (typeof weightDtypes)[number]

@@ -3,7 +3,7 @@ import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import { projections } from '../heads/rows.ts'
-import { devices } from './glossary.ts'
+import { devices, runtimes, sweepAxes, weightDtypes } from './glossary.ts'
 import { testName } from './spec-names.ts'
 
 /** Limits that a spec alone decides; what needs a tokenizer or a machine is checked by the child. */
@@ -23,6 +23,7 @@ export const specLimits = {
   keyLength: 256,
   prompts: 64,
   sliceRows: 65_536,
+  sweepValues: 32,
 } as const
 
 const count = (most: number) => z.int().min(0).max(most)
@@ -55,6 +56,9 @@ export const subjectSpec = z.strictObject({
   /** Unique in a run; submit fills in the model's name, with "-kv4" when converted. */
   name: z.string().min(1).max(specLimits.nameLength).nullable().default(null),
   convert: convertSpec.nullable().default(null),
+  /** Element type of the weights: others than the stored are a rounded or widened copy. Null: as stored. */
+  dtype: z.enum(weightDtypes).nullable().default(null),
+  runtime: z.enum(runtimes).default('KVSCOPE'),
   device: z.enum(devices).default('CPU'),
   /** Threads of the runtime inside one operator; null: one for each physical core. */
   threads: z.int().min(1).max(specLimits.threads).nullable().default(null),
@@ -82,6 +86,28 @@ const promptText = z
     params: { limit: true },
   })
 
+/** The machine or the one worker that must take the run; it waits in a queue of that name. */
+export const placementSpec = z
+  .strictObject({
+    hostname: z.string().min(1).max(255).nullable().default(null),
+    workerId: z.uuid().nullable().default(null),
+  })
+  .refine((placement) => (placement.hostname === null) !== (placement.workerId === null), {
+    error: 'a placement names a hostname or a workerId, one of them',
+  })
+export type PlacementSpec = z.infer<typeof placementSpec>
+const placement = placementSpec.nullable().default(null)
+
+export const sweepSpec = z.strictObject({
+  axis: z.enum(sweepAxes),
+  values: z
+    .array(z.int().min(0).max(specLimits.tokens))
+    .min(2)
+    .max(specLimits.sweepValues)
+    .refine((values) => new Set(values).size === values.length, { error: 'the same value is there twice' }),
+})
+export type SweepSpec = z.infer<typeof sweepSpec>
+
 export const benchmarkSpec = z.strictObject({
   kind: z.literal('BENCHMARK'),
   version: z.literal(1),
@@ -97,6 +123,18 @@ export const benchmarkSpec = z.strictObject({
   blocks: z.int().min(1).max(specLimits.blocks).default(10),
   /** Bound on the measuring of each test, in seconds; blocks end early when it is spent. Null: only `blocks` decides. */
   maxSeconds: z.number().positive().max(specLimits.maxSeconds).nullable().default(null),
+  /**
+   * Half-width, as a share, that the 95 % interval of every subject's ratio to the first shall have (of the median's where
+   * there is one subject): blocks go on beyond `blocks` until it has. Null: `blocks` decides.
+   */
+  targetPrecision: z.number().positive().max(0.5).nullable().default(null),
+  /** In which order a block times its subjects: drawn anew each block, or as they are listed (a confounder, and warned of). */
+  order: z.enum(['RANDOM', 'GIVEN']).default('RANDOM'),
+  /** false: the first trial counts, cold as it is (warned of). */
+  warmUp: z.boolean().default(true),
+  /** Along which axis tests or subjects were multiplied when the run was submitted; null: they stand as they were asked. */
+  sweep: sweepSpec.nullable().default(null),
+  placement,
   seed: seed.default(0),
 })
 export type BenchmarkSpec = z.infer<typeof benchmarkSpec>
@@ -127,6 +165,7 @@ export const weightSlicesSpec = z.strictObject({
   rows: z.int().min(1).max(specLimits.sliceRows).default(50),
   /** of the matrix, from its first; null: all */
   columns: z.int().min(1).max(specLimits.sliceRows).nullable().default(null),
+  placement,
 })
 export type WeightSlicesSpec = z.infer<typeof weightSlicesSpec>
 export type WeightSlicesSpecInput = z.input<typeof weightSlicesSpec>
@@ -150,6 +189,7 @@ export const attentionMapsSpec = z
     diversity: z.boolean().default(true),
     /** whether the same is measured of rows shuffled, of random weights and of position alone */
     baselines: z.boolean().default(true),
+    placement,
   })
   .refine((spec) => spec.prompts === null || spec.tokenIds === null, {
     error: 'give prompts or tokenIds, not both',

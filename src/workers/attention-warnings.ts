@@ -1,7 +1,7 @@
 import { whyNoDiversity } from '../heads/layer-diversity.ts'
-import type { Warning } from '../jobs/glossary.ts'
 import type { AttentionMapsSpec } from '../jobs/spec.ts'
 import { fewestForInterval } from '../stats/bootstrap.ts'
+import type { Warning } from '../stats/measured-series.ts'
 
 export interface WarnedMaps {
   name: string

@@ -1,7 +1,7 @@
 import type { ErrorRecord } from '../errors.ts'
 import type { HeadRows } from '../heads/rows.ts'
-import type { Phase, Warning } from '../jobs/glossary.ts'
 import type { RunSpec } from '../jobs/spec.ts'
+import type { MeasuredSeries, Warning } from '../stats/measured-series.ts'
 
 /**
  * What a worker and the child of one execution say to each other. Every message is plain and structured-clonable.
@@ -33,23 +33,6 @@ export interface OpenedSubject {
   dtype: string
   computeDtype: string
   fingerprint: string
-}
-
-/** The raw samples of one subject, phase and test: milliseconds of whole trials, sizes in bytes. */
-export interface MeasuredSeries {
-  subjectIndex: number
-  phase: Phase
-  test: string
-  promptTokens: number
-  generatedTokens: number
-  depth: number
-  batch: number
-  samples: number[]
-  kvCacheBytes: number | null
-  kvCacheBytesPredicted: number | null
-  kvCacheBytesAllocated: number | null
-  peakMemoryBytes: number | null
-  warnings: Warning[]
 }
 
 /** The end of an execution that succeeded. */

@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../errors.ts'
 import type { HeadRows } from '../heads/rows.ts'
-import type { MeasuredSeries, OpenedSubject, Outcome } from './messages.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
+import type { OpenedSubject, Outcome } from './messages.ts'
 
 /** Whose results they are: nothing is written unless the run is still running this attempt. */
 export interface Guard {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../../src/db/client.ts'
-import type { NewSubject, SeriesRow } from '../../src/db/rows.ts'
+import type { NewSubject } from '../../src/db/rows.ts'
 import { insertRun, type NewRun } from '../../src/db/runs.ts'
 import { registerWorker } from '../../src/db/workers.ts'
+import type { MeasuredSeries } from '../../src/stats/measured-series.ts'
 
 /** A subject as submission describes it; what a test cares about is overridden. */
 export function sampleSubject(overrides: Partial<NewSubject> = {}): NewSubject {
@@ -45,7 +46,7 @@ export async function insertSampleWorker(db: Database, hostname = 'here'): Promi
   return id
 }
 
-export function sampleSeries(overrides: Partial<SeriesRow> = {}): SeriesRow {
+export function sampleSeries(overrides: Partial<MeasuredSeries> = {}): MeasuredSeries {
   return {
     subjectIndex: 0,
     phase: 'DECODE',
@@ -59,6 +60,10 @@ export function sampleSeries(overrides: Partial<SeriesRow> = {}): SeriesRow {
     kvCacheBytesPredicted: 2 ** 40 + 1,
     kvCacheBytesAllocated: null,
     peakMemoryBytes: 123_456,
+    peakMemoryBytesPredicted: 234_567,
+    bytesRead: 2 ** 41 + 1,
+    kvBytesRead: 2 ** 40 + 1,
+    flops: 1.5e9,
     warnings: [{ code: 'NOISY', message: 'm', advice: 'a' }],
     ...overrides,
   }

@@ -13,6 +13,17 @@ const storedEnvironment = z.object({
   kvscope: z.string(),
   loadAtStart: z.number(),
   loadAtEnd: z.number(),
+  // Of runs that were stored before it was kept.
+  timingVersion: z.number().default(1),
+  bounds: z
+    .object({
+      bytesPerSecond: z.number(),
+      flopsPerSecond: z.number(),
+      threads: z.number(),
+      measuredAt: z.coerce.date(),
+    })
+    .nullable()
+    .default(null),
 })
 export type StoredEnvironment = z.infer<typeof storedEnvironment>
 

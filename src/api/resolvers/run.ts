@@ -34,6 +34,8 @@ export const runFields = {
     checkPageSize('first', first)
     return loaders.events(after ?? 0, first ?? 100).load(id)
   },
+  placement: ({ placedHostname: hostname, placedWorkerId: workerId }) =>
+    hostname === null && workerId === null ? null : { hostname, workerId },
   environment: (run) => environmentOf(run),
   error: (run) => errorOf(run),
 } satisfies BenchmarkRunResolvers
@@ -52,7 +54,6 @@ export const subject: SubjectResolvers = {
   computeDtype: ({ computeDtype }) => weightDtypeOf(computeDtype),
   // The JavaScript-owned cache keeps what the graph computes; other caches will say so in the row.
   kvDtype: () => 'F32',
-  runtime: () => 'KVSCOPE',
 }
 
 export const series: SeriesResolvers = {

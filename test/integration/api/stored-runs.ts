@@ -5,10 +5,11 @@ import { findPreset } from '../../../src/architecture/presets.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import type { Database } from '../../../src/db/client.ts'
 import { completeSubjects, insertSeries } from '../../../src/db/results.ts'
-import type { Guard, SeriesRow } from '../../../src/db/rows.ts'
+import type { Guard } from '../../../src/db/rows.ts'
 import { finishRun, insertRun, takeRun } from '../../../src/db/runs.ts'
 import { registerWorker } from '../../../src/db/workers.ts'
 import { parseSpec, specHash } from '../../../src/jobs/spec.ts'
+import type { MeasuredSeries } from '../../../src/stats/measured-series.ts'
 
 const gpt2 = readModelConfig(findPreset('gpt2').config, 'gpt2')
 
@@ -59,7 +60,7 @@ export async function take(db: Database, runId: string, workerId: string): Promi
   return taken
 }
 
-function decodeSeries(subjectIndex: number, samples: number[]): SeriesRow {
+function decodeSeries(subjectIndex: number, samples: number[]): MeasuredSeries {
   return {
     subjectIndex,
     phase: 'DECODE',
@@ -73,12 +74,25 @@ function decodeSeries(subjectIndex: number, samples: number[]): SeriesRow {
     kvCacheBytesPredicted: 1_000_000,
     kvCacheBytesAllocated: 2_000_000,
     peakMemoryBytes: 5_000_000_000,
+    peakMemoryBytesPredicted: 5_100_000_000,
+    bytesRead: 8_000_000_000,
+    kvBytesRead: 8_000_000,
+    flops: 1e10,
     warnings: [],
   }
 }
 
-function loadSeries(subjectIndex: number, milliseconds: number): SeriesRow {
-  const none = { kvCacheBytes: null, kvCacheBytesPredicted: null, kvCacheBytesAllocated: null, peakMemoryBytes: null }
+function loadSeries(subjectIndex: number, milliseconds: number): MeasuredSeries {
+  const none = {
+    kvCacheBytes: null,
+    kvCacheBytesPredicted: null,
+    kvCacheBytesAllocated: null,
+    peakMemoryBytes: null,
+    peakMemoryBytesPredicted: null,
+    bytesRead: null,
+    kvBytesRead: null,
+    flops: null,
+  }
   const sizes = { promptTokens: 0, generatedTokens: 0, depth: 0, batch: 1 }
   return { subjectIndex, phase: 'LOAD', test: '', samples: [milliseconds], warnings: [], ...sizes, ...none }
 }

@@ -188,6 +188,10 @@ it('deletes rows of earlier attempts and keeps those of the latest', async () =>
     kvCacheBytesPredicted: null,
     kvCacheBytesAllocated: null,
     peakMemoryBytes: null,
+    peakMemoryBytesPredicted: null,
+    bytesRead: null,
+    kvBytesRead: null,
+    flops: null,
     warnings: [],
   }
   const future = new Date(Date.now() + 3_600_000)

@@ -18,6 +18,10 @@ function series(fields: Partial<StoredSeries>): StoredSeries {
     kvCacheBytesPredicted: null,
     kvCacheBytesAllocated: null,
     peakMemoryBytes: null,
+    peakMemoryBytesPredicted: null,
+    bytesRead: null,
+    kvBytesRead: null,
+    flops: null,
     warnings: [],
     ...fields,
   }

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { keyFigureOf } from '../../../src/bench/key-figure.ts'
 import type { PlannedTest } from '../../../src/bench/plan.ts'
 import { progressOf } from '../../../src/bench/progress.ts'
-import type { MeasuredSeries } from '../../../src/bench/result.ts'
 import { runWarnings, seriesWarnings } from '../../../src/bench/warnings.ts'
+import type { MeasuredSeries } from '../../../src/stats/measured-series.ts'
 
 const quiet = {
   hostname: 'kiln',
@@ -15,6 +15,8 @@ const quiet = {
   onnxruntime: '1',
   kvscope: '0',
   loadAtStart: 0.1,
+  timingVersion: 1,
+  bounds: null,
 }
 const decode: PlannedTest = {
   phase: 'DECODE',
@@ -71,6 +73,10 @@ describe('keyFigureOf', () => {
     kvCacheBytesPredicted: null,
     kvCacheBytesAllocated: null,
     peakMemoryBytes: null,
+    peakMemoryBytesPredicted: null,
+    bytesRead: null,
+    kvBytesRead: null,
+    flops: null,
     warnings: [],
     ...fields,
   })
