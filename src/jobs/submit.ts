@@ -3,6 +3,7 @@ import type { Database } from '../db/client.ts'
 import { findRunOfKey, insertRun, requireRun } from '../db/runs.ts'
 import { checkSpec } from './check-spec.ts'
 import { enqueueOrLeave } from './enqueue.ts'
+import { expandSweep } from './expand-sweep.ts'
 import { checkAnnotations, type Label } from './labels.ts'
 import type { Queues } from './queues.ts'
 import { canonicalSpec, parseSpec, type RunSpec, specHash } from './spec.ts'
@@ -53,7 +54,8 @@ export async function submitRun(
   return { runId, alreadyExisted }
 }
 
-async function planRun(parsed: RunSpec, { modelRoots, maxResultBytes }: SubmitContext['config']) {
+async function planRun(asked: RunSpec, { modelRoots, maxResultBytes }: SubmitContext['config']) {
+  const parsed = await expandSweep(asked, modelRoots)
   const device = deviceOf(parsed.subjects)
   const subjects = await planSubjects(parsed.subjects, modelRoots)
   checkSpec(parsed, subjects, maxResultBytes)
