@@ -9,7 +9,7 @@ import type { Environment } from './result.ts'
  * Raise it with every change of kvscope that changes what a trial takes or what of it is timed: comparisons across two of
  * them are then NOT_COMPARABLE.
  */
-const timingVersion = 1
+const timingVersion = 2
 
 /** The machine as it is before the work; `finishEnvironment` adds how busy it was after. */
 export type EnvironmentAtStart = Omit<Environment, 'loadAtEnd'>
