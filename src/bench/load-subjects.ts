@@ -1,24 +1,14 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Device } from '../jobs/glossary.ts'
-import { loadModel, type RunnableModel } from '../models/runner.ts'
-import type { ExecutionProvider } from '../onnx/session.ts'
+import type { RunnableModel } from '../models/runner.ts'
 import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { type Random, shuffled } from '../stats/random.ts'
 import { now } from './clock.ts'
+import { loadSubjectModel } from './load-model.ts'
 import { peakResidentBytes, restartPeak } from './memory.ts'
 import type { PreparedSubject } from './open-subjects.ts'
 import { stepsOf } from './plan.ts'
 import type { Report } from './progress.ts'
 import { forwardAll, sliceSteps } from './trial.ts'
-
-/** A subject's device in the runtime's spelling. */
-export const providerOf = {
-  CPU: 'cpu',
-  CUDA: 'cuda',
-  WEBGPU: 'webgpu',
-  COREML: 'coreml',
-  DIRECTML: 'dml',
-} as const satisfies Record<Device, ExecutionProvider>
 
 export interface LoadContext {
   /** threads of a subject that names none */
@@ -44,10 +34,7 @@ export async function loadSubjects(subjects: readonly PreparedSubject[], context
     await setImmediate()
     restartPeak()
     const start = now()
-    const model = await loadModel(subject.checkpoint, subject.config, {
-      provider: providerOf[subject.device],
-      threads: subject.threads ?? context.cores,
-    })
+    const model = await loadSubjectModel(subject, context.cores)
     const load = now() - start
     context.loaded.set(index, model)
     const rows = [singleValue(index, 'LOAD', load, 0)]

@@ -1,7 +1,7 @@
 import { type EnvironmentAtStart, finishEnvironment, readEnvironment } from '../bench/environment.ts'
 import { loadedBytes } from '../bench/estimate.ts'
 import { followWriting } from '../bench/follow-writing.ts'
-import { providerOf } from '../bench/load-subjects.ts'
+import { providerOf } from '../bench/load-model.ts'
 import { availableMemory } from '../bench/memory.ts'
 import { describeOpened, openSubject, type SubjectCheckpoint, type SubjectPlaces } from '../bench/open-subject.ts'
 import { type Progress, progressOf, type Report } from '../bench/progress.ts'
