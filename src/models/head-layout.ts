@@ -1,3 +1,4 @@
+import type { HeadOrder } from '../architecture/fused-blocks.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
 
@@ -13,14 +14,8 @@ export interface ProjectionLayout {
   K: string
   V: string
   output: string
-  /**
-   * How heads follow one another in a fused tensor, n query heads and kv K/V heads:
-   * byPart, all queries, all keys, all values;
-   * byGroup, (kv, n / kv + 2, d), for each K/V head its queries, its key, its value. MHA's [q, k, v] of each head is that
-   * with groups of one, and MQA's rows, all queries, one key, one value, are one group;
-   * apart, a tensor each.
-   */
-  order: 'byPart' | 'byGroup' | 'apart'
+  /** how heads follow one another in the tensor */
+  order: HeadOrder
 }
 
 function fused(

@@ -1,3 +1,4 @@
+import { blockOf } from '../architecture/fused-blocks.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Projection } from '../heads/rows.ts'
 import { type ProjectionLayout, projectionLayout } from './head-layout.ts'
@@ -42,7 +43,8 @@ export function locateHeadMatrix(
       `layer ${layer} of ${config.name} has ${count} matrices W_${projection}, and none is ${matrix}`,
     )
   }
-  const own = { start: blockOf(layout.order, projection, matrix, heads, kvHeads) * headDim, count: headDim }
+  const block = projection === 'O' ? matrix : blockOf(layout.order, { projection, head: matrix }, { heads, kvHeads })
+  const own = { start: block * headDim, count: headDim }
   const all = { start: 0, count: hiddenSize }
   const inputsFirst = layout.axes === 'in,out'
   if (projection === 'O') {
@@ -78,31 +80,6 @@ export function firstOf(
   return {
     rows: { start: place.rows.start, count: Math.min(ofRows, place.rows.count) },
     columns: { start: place.columns.start, count: Math.min(ofColumns, place.columns.count) },
-  }
-}
-
-/** Which block of head dim values along the tensor's axis of heads is the matrix. */
-function blockOf(
-  order: ProjectionLayout['order'],
-  projection: Projection,
-  matrix: number,
-  heads: number,
-  kvHeads: number,
-): number {
-  if (projection === 'O' || order === 'apart') return matrix
-  if (order === 'byPart') {
-    const before = { Q: 0, K: heads, V: heads + kvHeads }
-    return before[projection] + matrix
-  }
-  const inGroup = heads / kvHeads
-  const group = (index: number) => index * (inGroup + 2)
-  switch (projection) {
-    case 'Q':
-      return group(Math.floor(matrix / inGroup)) + (matrix % inGroup)
-    case 'K':
-      return group(matrix) + inGroup
-    case 'V':
-      return group(matrix) + inGroup + 1
   }
 }
 
