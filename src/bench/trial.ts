@@ -65,11 +65,11 @@ export function testTrial(
       peakMemory = Math.max(peakMemory, peakResidentBytes())
     },
     observed() {
-      const contextLength = cache.fedLength
+      const { fedLength: contextLength, bitsPerValue } = cache
       const read = contextLength > 0
       return {
         kvCache: read ? cache.measuredBytes() : null,
-        kvCachePredicted: read ? kvCacheBytes(model.config, { contextLength, batch, bitsPerValue: 32 }) : null,
+        kvCachePredicted: read ? kvCacheBytes(model.config, { contextLength, batch, bitsPerValue }) : null,
         kvCacheAllocated: cache.allocatedBytes(),
         peakMemory,
       }

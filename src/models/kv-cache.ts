@@ -21,8 +21,8 @@ export interface CacheFeeds {
 }
 
 /**
- * The keys and values of the tokens that a model has seen. A model does not know who owns the memory: JavaScript here,
- * a GPU's memory elsewhere.
+ * The keys and values of the tokens that a model has seen. Callers do not know who owns the memory: JavaScript here, a
+ * peer library or a GPU elsewhere.
  *
  * A step's own rows are appended after it, so the step that makes a sequence D + 1 tokens long is fed D rows.
  */
@@ -32,26 +32,21 @@ export interface KvCache {
   readonly length: number
   /** rows there is memory for */
   readonly capacity: number
+  /** of one cached value */
+  readonly bitsPerValue: number
   /**
    * Makes room for that many rows in all, so that no step until then has to grow. A step computes over spare rows too
    * and masks them: reserve what the next steps need, not more.
    * @throws AppError OUT_OF_MEMORY
    */
   reserve(rows: number): void
-  /**
-   * The tensors for the next step. They stay valid until the next call of any method.
-   * @throws AppError OUT_OF_MEMORY
-   */
-  feeds(): CacheFeeds
-  /** Takes the rows that a step returned for its `tokens` tokens a sequence. */
-  append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
-  /** Copies appended rows into place now rather than at the next `feeds`; a timed step then does no earlier step's work. */
+  /** Copies appended rows into place now rather than in the next step; a timed step then does no earlier step's work. */
   settle(): void
   /** Forgets all rows from `length` on; memory is kept. */
   truncate(length: number): void
   /** Gives back the memory of spare rows beyond that many in all, so that later steps do not compute over them. */
   trim(rows: number): void
-  /** Filled rows at the last `feeds`: the depth that `measuredBytes` speaks of. */
+  /** Filled rows at the last step: the depth that `measuredBytes` speaks of. */
   readonly fedLength: number
   /**
    * Bytes of the filled rows of the tensors that the last step was fed, from those tensors' own sizes and element
@@ -61,6 +56,17 @@ export interface KvCache {
   measuredBytes(): number
   /** Bytes of memory held for rows, filled or spare. */
   allocatedBytes(): number
+}
+
+/** A cache that kvscope's own graphs are fed from. */
+export interface GraphCache extends KvCache {
+  /**
+   * The tensors for the next step. They stay valid until the next call of any method.
+   * @throws AppError OUT_OF_MEMORY
+   */
+  feeds(): CacheFeeds
+  /** Takes the rows that a step returned for its `tokens` tokens a sequence. */
+  append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
 }
 
 /** Added to a score, it makes a probability of exactly 0 in float32, and never an infinity. */
@@ -92,7 +98,7 @@ export function createKvCache(
   batch: number,
   emptyTensors = true,
   rowsInAll: number | null = null,
-): KvCache {
+): GraphCache {
   const memory = new Map<string, Float32Array>()
   /** where memory is taken once: the rows it has room for, and what the arrays of `memory` are the beginning of */
   let known = rowsInAll === null ? null : roundUp(rowsInAll)
@@ -169,6 +175,7 @@ export function createKvCache(
     get capacity() {
       return capacity
     },
+    bitsPerValue: 8 * Float32Array.BYTES_PER_ELEMENT,
     get fedLength() {
       return fed.length
     },

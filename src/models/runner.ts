@@ -4,8 +4,9 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { takesEmptyTensors } from '../onnx/provider-graphs.ts'
 import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
+import { checkTokens } from './check-tokens.ts'
 import { type AttentionCapture, buildDecoder, type Decoder, inputNames } from './decoder.ts'
-import { createKvCache, type KvCache, maskedScore } from './kv-cache.ts'
+import { createKvCache, type GraphCache, type KvCache, maskedScore } from './kv-cache.ts'
 import { findFamily } from './registry.ts'
 
 export interface RunnerOptions {
@@ -36,18 +37,19 @@ export interface AttentionProbabilities {
   dims: readonly [number, number, number, number]
 }
 
-export interface RunnableModel {
+/** A loaded model. It runs the caches that it made, of whatever kind they are, and no others. */
+export interface RunnableModel<Cache extends KvCache = KvCache> {
   readonly config: ModelConfig
   /**
    * An empty cache for sequences of equal length.
    * @param rows all that it will ever hold, where that is known: see `createKvCache`
    */
-  createCache(batch?: number, rows?: number): KvCache
+  createCache(batch?: number, rows?: number): Cache
   /**
    * Runs new tokens, [batch][tokens] of equal lengths, after those that the cache holds, and adds theirs to it.
    * @throws AppError CONTEXT_EXCEEDED, VALIDATION_FAILED, OUT_OF_MEMORY
    */
-  forward(tokens: readonly (readonly number[])[], cache: KvCache): Promise<Logits>
+  forward(tokens: readonly (readonly number[])[], cache: Cache): Promise<Logits>
   close(): Promise<void>
 }
 
@@ -59,7 +61,7 @@ export async function loadModel(
   checkpoint: Checkpoint,
   config: ModelConfig,
   options: RunnerOptions,
-): Promise<RunnableModel> {
+): Promise<RunnableModel<GraphCache>> {
   const family = findFamily(config)
   const [stranger] = checkTensors(checkpoint, config).unexpected
   if (stranger !== undefined) {
@@ -79,7 +81,7 @@ export async function openDecoder(
   decoder: Decoder,
   config: ModelConfig,
   { provider, threads }: Pick<RunnerOptions, 'provider' | 'threads'>,
-): Promise<RunnableModel> {
+): Promise<RunnableModel<GraphCache>> {
   const session = await openSession(decoder.model.bytes, { files: decoder.model.files, provider, threads })
   const outputs = [
     ...(decoder.logitsOutput === null ? [] : [decoder.logitsOutput]),
@@ -117,34 +119,6 @@ export async function openDecoder(
     },
     close: () => session.close(),
   }
-}
-
-/** Returns the number of tokens of each sequence. */
-function checkTokens(tokens: readonly (readonly number[])[], cache: KvCache, config: ModelConfig): number {
-  const count = tokens[0]?.length ?? 0
-  if (tokens.length !== cache.batch || count === 0 || tokens.some((sequence) => sequence.length !== count)) {
-    throw new AppError(
-      'VALIDATION_FAILED',
-      `sequences of ${tokens.map((sequence) => sequence.length).join(', ') || 'no'} tokens for a cache of batch ${cache.batch}`,
-      'Give every sequence of the batch the same number of tokens, at least one.',
-    )
-  }
-  const stranger = tokens.flat().find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabularySize)
-  if (stranger !== undefined) {
-    throw new AppError(
-      'VALIDATION_FAILED',
-      `token id ${stranger} is not one of the vocabulary's ${config.vocabularySize}`,
-      "Encode the text with the model's own tokenizer.",
-    )
-  }
-  if (cache.length + count > config.contextLength) {
-    throw new AppError(
-      'CONTEXT_EXCEEDED',
-      `${cache.length} cached and ${count} new tokens: ${config.name} has ${config.contextLength} positions`,
-      'Take fewer tokens or a model with a longer context.',
-    )
-  }
-  return count
 }
 
 /** [1, 1, S, S]: 0 where a token may look (itself and earlier), hugely negative where it may not. */

@@ -7,7 +7,7 @@ import { readTensor } from '../../src/checkpoints/read-tensor.ts'
 import { readHeader } from '../../src/checkpoints/safetensors.ts'
 import type { Attend } from '../../src/models/attention.ts'
 import { buildDecoder } from '../../src/models/decoder.ts'
-import type { KvCache } from '../../src/models/kv-cache.ts'
+import type { GraphCache } from '../../src/models/kv-cache.ts'
 import { findFamily } from '../../src/models/registry.ts'
 import { openDecoder } from '../../src/models/runner.ts'
 
@@ -86,7 +86,7 @@ export async function compute(
 }
 
 /** The filled rows of every layer's keys or values, without the spare ones: [batch, KV, length, d] each. */
-export function filledRows(cache: KvCache, part: 'key' | 'value'): Float32Array[] {
+export function filledRows(cache: GraphCache, part: 'key' | 'value'): Float32Array[] {
   return Object.entries(cache.feeds().tensors)
     .filter(([name]) => name.endsWith(part))
     .map(([, { data, dims }]) => {

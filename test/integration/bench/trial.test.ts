@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PlannedTest } from '../../../src/bench/plan.ts'
 import { testTrial } from '../../../src/bench/trial.ts'
+import type { GraphCache } from '../../../src/models/kv-cache.ts'
 import { loadModel, type RunnableModel } from '../../../src/models/runner.ts'
 import { openSynthetic } from '../../../src/models/synthetic.ts'
 
 let dataDir: string
-let model: RunnableModel
+let model: RunnableModel<GraphCache>
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'kvscope-trial-'))
   const overrides = { n_layer: 1, n_embd: 32, n_head: 4, vocab_size: 101, n_positions: 2048 }
@@ -21,7 +22,7 @@ afterAll(async () => {
 })
 
 /** The model with caches that note how many rows, filled or spare, each step was fed. */
-function noting(rows: number[]): RunnableModel {
+function noting(rows: number[]): RunnableModel<GraphCache> {
   return {
     ...model,
     createCache(batch) {

@@ -8,6 +8,7 @@ import type { Checkpoint } from '../../../src/checkpoints/checkpoint.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { convertKvHeads } from '../../../src/models/convert.ts'
 import { buildDecoder } from '../../../src/models/decoder.ts'
+import type { GraphCache } from '../../../src/models/kv-cache.ts'
 import { findFamily } from '../../../src/models/registry.ts'
 import { loadModel, openDecoder, type RunnableModel } from '../../../src/models/runner.ts'
 import { filledRows, largestDifference } from '../../support/golden.ts'
@@ -33,7 +34,7 @@ async function open(model: string, kvHeads?: number): Promise<{ checkpoint: Chec
     : convertKvHeads(checkpoint, config, { kvHeads, method: 'MEAN' }, scratch)
 }
 
-async function load(model: string, kvHeads?: number): Promise<RunnableModel> {
+async function load(model: string, kvHeads?: number): Promise<RunnableModel<GraphCache>> {
   const { checkpoint, config } = await open(model, kvHeads)
   return loadModel(checkpoint, config, { provider: 'cpu', threads: 1, logits: 'all', attention: true })
 }
@@ -49,7 +50,7 @@ const models = [
 ]
 
 describe.each(models)('$model as $kind', ({ model: folder, kvHeads }) => {
-  let model: RunnableModel
+  let model: RunnableModel<GraphCache>
   beforeAll(async () => {
     model = await load(folder, kvHeads)
   })
