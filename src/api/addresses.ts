@@ -1,3 +1,4 @@
+import type { TrendInput } from '../generated/graphql.ts'
 import type { AttentionHeadRow, Projection } from '../heads/rows.ts'
 import { overviewAddress as overviewOfPage } from '../render/attention-tiles.ts'
 
@@ -67,4 +68,14 @@ export function weightDifferenceAddress(
   head: number,
 ): string {
   return `/runs/${candidateId}/weights/${layer}/${projection}/${head}/difference.svg?baseline=${baselineId}`
+}
+
+/** The picture of a trend: what was asked for stands in the address, the filter as JSON. */
+export function trendChartAddress({ subject, phase, test, metric, limit, filter }: TrendInput): string {
+  const asked = new URLSearchParams({ subject, phase })
+  if (test) asked.set('test', test)
+  if (metric != null) asked.set('metric', metric)
+  if (limit != null) asked.set('limit', String(limit))
+  if (filter != null && Object.keys(filter).length > 0) asked.set('filter', JSON.stringify(filter))
+  return `/trends/chart.svg?${asked}`
 }

@@ -8,6 +8,7 @@ import { describeSource, readSource } from '../../jobs/model-source.ts'
 import { checkHealth } from '../health.ts'
 import { requestLimits } from '../limits.ts'
 import { modelSourceOf } from '../spec-input.ts'
+import { readTrend } from '../trends.ts'
 import { resolveComparison } from './comparison.ts'
 
 export const query: QueryResolvers = {
@@ -20,6 +21,7 @@ export const query: QueryResolvers = {
     return { ...(await pageRuns(db, { ...args, filter })), filter }
   },
   compareRuns: (_root, { input }, context) => resolveComparison(input, context),
+  trend: (_root, { input }, { db }) => readTrend(db, input),
   async kvCache(_root, { input }, { config }) {
     const { source, contextLength, batch, dtype, tensorParallel, memoryBytes } = input
     const read = await readSource(modelSourceOf(source), config.modelRoots)
