@@ -38,10 +38,13 @@ export const requestLimits = {
 /** How many elements a list that is not told `first` or `last` usually has; 5 where the table is silent. */
 const usualLengths: Record<string, number> = {
   'Query.presets': 20,
+  'Query.lectureAudit': 30,
   'Query.runs': 20,
   'RunConnection.nodes': 1,
   'RunConnection.edges': 1,
-  'Trend.points': 100,
+  'Query.baselines': 20,
+  'RetentionPlan.runs': 100,
+  'Trend.points': 500,
   'BenchmarkRun.series': 20,
   'BenchmarkRun.comparison': 20,
   'BenchmarkComparison.rows': 50,
@@ -70,6 +73,7 @@ const ownCosts: Record<string, number> = {
   'Query.kvCache': 2_000,
   'Query.compareRuns': 500,
   'Query.trend': 500,
+  'Query.retentionPlan': 2_000,
   'BenchmarkRun.comparison': 100,
   'Summary.interval': 20,
   'RunConnection.totalCount': 20,

@@ -1,4 +1,5 @@
 import { kvCacheReport } from '../../architecture/kv-bytes.ts'
+import { auditLecture } from '../../architecture/lecture-claims.ts'
 import { describePresets } from '../../architecture/preset-facts.ts'
 import { countRuns, defaultPageSize, pageRuns } from '../../db/run-pages.ts'
 import { databaseTime, liveWorkers } from '../../db/workers.ts'
@@ -8,8 +9,8 @@ import { describeSource, readSource } from '../../jobs/model-source.ts'
 import { checkHealth } from '../health.ts'
 import { requestLimits } from '../limits.ts'
 import { modelSourceOf } from '../spec-input.ts'
-import { readTrend } from '../trends.ts'
 import { resolveComparison } from './comparison.ts'
+import { historyQueries } from './history.ts'
 
 export const query: QueryResolvers = {
   node: (_root, { id }, { loaders }) => loaders.runs.load(id),
@@ -20,8 +21,8 @@ export const query: QueryResolvers = {
     const filter = args.filter ?? {}
     return { ...(await pageRuns(db, { ...args, filter })), filter }
   },
+  ...historyQueries,
   compareRuns: (_root, { input }, context) => resolveComparison(input, context),
-  trend: (_root, { input }, { db }) => readTrend(db, input),
   async kvCache(_root, { input }, { config }) {
     const { source, contextLength, batch, dtype, tensorParallel, memoryBytes } = input
     const read = await readSource(modelSourceOf(source), config.modelRoots)
@@ -35,6 +36,7 @@ export const query: QueryResolvers = {
   },
   model: (_root, { source }, { config }) => describeSource(modelSourceOf(source), config.modelRoots),
   presets: () => [...describePresets()],
+  lectureAudit: () => [...auditLecture()],
   async workers(_root, _args, { db, config }) {
     return liveWorkers(db, await databaseTime(db, config.queueLockMs))
   },
