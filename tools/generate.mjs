@@ -139,6 +139,7 @@ const parents = {
   AttentionTile: 'TileParent',
   Diversity: 'LayerDiversity',
   Worker: 'WorkerRow',
+  Baseline: 'BaselineRow',
 }
 
 const resolverTypes = {

@@ -18,7 +18,7 @@ export type { LayerAttention as LayerAttentionFacts } from '../architecture/laye
 export type { ModelFacts } from '../architecture/model-facts.ts'
 export type { DescribedPreset } from '../architecture/preset-facts.ts'
 export type { StoredHead } from '../db/attention-maps.ts'
-export type { RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
+export type { BaselineRow, RunEventRow, RunRow, StoredSeries, SubjectRow, WorkerRow } from '../db/rows.ts'
 export type { StoredSlice } from '../db/weight-slices.ts'
 export type { AttentionPromptRow, HeadSharingRow } from '../heads/rows.ts'
 

@@ -22,7 +22,7 @@ export function isConnectionLoss(error: unknown): boolean {
 }
 
 /** Of `meta.driverAdapterError.cause`, as Prisma's errors carry it. */
-function adapterCause(error: Error): { kind?: unknown; originalCode?: unknown } {
+export function adapterCause(error: Error): { kind?: unknown; originalCode?: unknown } {
   let inner: unknown = error
   for (const name of ['meta', 'driverAdapterError', 'cause']) inner = Object(inner)[name]
   return Object(inner)

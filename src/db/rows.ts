@@ -1,4 +1,13 @@
-import type { AttentionKind, Device, Run, RunEvent, RunLabel, Subject, Worker } from '../generated/prisma/client.ts'
+import type {
+  AttentionKind,
+  Baseline,
+  Device,
+  Run,
+  RunEvent,
+  RunLabel,
+  Subject,
+  Worker,
+} from '../generated/prisma/client.ts'
 import type { MeasuredSeries } from '../stats/measured-series.ts'
 
 export type RunRow = Run
@@ -6,6 +15,7 @@ export type RunLabelRow = RunLabel
 export type SubjectRow = Subject
 export type RunEventRow = RunEvent
 export type WorkerRow = Worker
+export type BaselineRow = Baseline
 
 /** Which attempt writes: nothing is written unless the run is RUNNING and this is its latest attempt. */
 export interface Guard {

@@ -1,6 +1,6 @@
-import { noSuchRun } from '../../db/run-id.ts'
+import { requireBaseline } from '../../db/baselines.ts'
 import { AppError } from '../../errors.ts'
-import type { CompareRunsInput, ComparisonResolvers } from '../../generated/graphql.ts'
+import type { BaselineRefInput, CompareRunsInput, ComparisonResolvers } from '../../generated/graphql.ts'
 import { defaultMargin } from '../../stats/verdict.ts'
 import type { RequestContext } from '../context.ts'
 import { checkComparison } from '../presenters/comparison.ts'
@@ -8,6 +8,7 @@ import type { Compared, ComparisonParent, RunRow } from '../rows.ts'
 import { compareBenchmarks } from './benchmark-comparison.ts'
 import type { CompareKind } from './compare-kind.ts'
 import { compareDiversities } from './diversity-comparison.ts'
+import { loadRun } from './load-run.ts'
 import { compareWeightSlices } from './slice-comparison.ts'
 
 /** One function a kind of run. */
@@ -27,14 +28,15 @@ export const comparison: ComparisonResolvers = { __resolveType: ({ kind }) => ty
 
 /**
  * Runs against a baseline, as their kind is compared. A candidate of another kind has no rows, and `reasons` says so.
- * @throws AppError NOT_FOUND naming the first run that is not stored, VALIDATION_FAILED, LIMIT_EXCEEDED
+ * @throws AppError NOT_FOUND naming the first run, or the baseline, that is not stored, VALIDATION_FAILED, LIMIT_EXCEEDED
  */
 export async function resolveComparison(input: CompareRunsInput, context: RequestContext): Promise<ComparisonParent> {
   checkComparison(input.candidates, input.margin ?? defaultMargin)
-  const baselineId = input.baseline.runId
-  if (baselineId == null) throw new AppError('VALIDATION_FAILED', 'baseline names no run', 'Give its runId.')
-  const [baseline, ...candidates] = await Promise.all([baselineId, ...input.candidates].map((id) => load(id, context)))
-  if (baseline === undefined) throw noSuchRun(baselineId)
+  const baselineId = await readReference(input.baseline, context)
+  const [baseline, candidates] = await Promise.all([
+    loadRun(baselineId, context),
+    Promise.all(input.candidates.map((id) => loadRun(id, context))),
+  ])
   const alike = candidates.filter(({ kind }) => kind === baseline.kind)
   const reasons = candidates
     .filter(({ kind }) => kind !== baseline.kind)
@@ -43,8 +45,9 @@ export async function resolveComparison(input: CompareRunsInput, context: Reques
   return { ...compared, baseline, candidates, reasons: [...reasons, ...compared.reasons] }
 }
 
-async function load(id: string, { loaders }: RequestContext): Promise<RunRow> {
-  const run = await loaders.runs.load(id)
-  if (run === null) throw noSuchRun(id)
-  return run
+/** The id of the run that is meant. */
+async function readReference({ runId, name }: BaselineRefInput, { db }: RequestContext): Promise<string> {
+  if (name != null) return requireBaseline(db, name.trim())
+  if (runId != null) return runId
+  throw new AppError('VALIDATION_FAILED', 'baseline names no run', 'Give its runId or its name.')
 }

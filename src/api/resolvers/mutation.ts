@@ -1,15 +1,18 @@
-import { deleteRun, editRun, requireRun } from '../../db/runs.ts'
+import { deleteRun } from '../../db/delete-runs.ts'
+import { editRun, requireRun } from '../../db/runs.ts'
 import type { MutationResolvers, StartBenchmarkInput } from '../../generated/graphql.ts'
 import { cancel, retry } from '../../jobs/control.ts'
 import { checkAnnotations } from '../../jobs/labels.ts'
 import { submitRun } from '../../jobs/submit.ts'
 import type { RequestContext } from '../context.ts'
 import { attentionMapsSpecOf, benchmarkSpecOf, weightSlicesSpecOf } from '../spec-input.ts'
+import { historyMutations } from './history.ts'
 
 export const mutation: MutationResolvers = {
   startBenchmark: (_root, { input }, context) => start(benchmarkSpecOf(input), input, context),
   startWeightSlices: (_root, { input }, context) => start(weightSlicesSpecOf(input), input, context),
   startAttentionMaps: (_root, { input }, context) => start(attentionMapsSpecOf(input), input, context),
+  ...historyMutations,
   async cancelRun(_root, { id }, context) {
     return { run: await cancel(context.db, id) }
   },

@@ -3,6 +3,7 @@ import type { Resolvers } from '../../generated/graphql.ts'
 import { attentionMap, attentionMapsRun, attentionTile, diversity, promptTokens } from './attention-maps.ts'
 import { seriesComparison } from './benchmark-comparison.ts'
 import { comparison } from './comparison.ts'
+import { baseline } from './history.ts'
 import { layerAttention, model, preset } from './model.ts'
 import { mutation } from './mutation.ts'
 import { query, runConnection, worker } from './query.ts'
@@ -31,6 +32,7 @@ export const resolvers: Resolvers = {
   LayerAttention: layerAttention,
   Preset: preset,
   Worker: worker,
+  Baseline: baseline,
   WeightSlicesRun: weightSlicesRun,
   WeightSliceConnection: weightSliceConnection,
   WeightSlice: weightSlice,
