@@ -7,11 +7,46 @@ export interface CommandContext {
   readonly config: Config
   readonly terminal: Terminal
   readonly signal: AbortSignal
+  /** Has the process end with this code although nothing failed: what a comparison says to whoever asked. */
+  readonly endWith: (code: number) => void
 }
 
 /** Adds the option that every command takes. */
 export function withJsonOption(command: Command): Command {
   return command.addOption(new Option('--json [FILE]', 'result as JSON, to FILE or instead of text'))
+}
+
+/** Adds the option of every command that takes long enough to say how far it is. */
+export function withQuietOption(command: Command): Command {
+  return command.option('-q, --quiet', 'no progress and no notes, the result alone')
+}
+
+/** `key=value`, collected; the value may be empty. */
+export function labelOption(text: string, earlier: { key: string; value: string }[] = []) {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError(`${text} is not KEY=VALUE.`)
+  return [...earlier, { key: text.slice(0, at), value: text.slice(at + 1) }]
+}
+
+/** One of several words, whatever its case; the words may be written with `-` for `_`. */
+export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  const plain = (text: string) => text.toUpperCase().replaceAll('-', '_')
+  return (text) => {
+    const found = choices.find((choice) => plain(choice) === plain(text))
+    if (found === undefined) throw new InvalidArgumentError(`${text} is none of ${choices.join(', ')}.`)
+    return found
+  }
+}
+
+/** A percentage as a share: `2`, `0.5` or `2%`. */
+export function percentage(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const [, digits] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(text.trim()) ?? []
+    const value = Number(digits)
+    if (digits === undefined || value < least || value > most)
+      throw new InvalidArgumentError(`${text} is not a percentage from ${least} to ${most}.`)
+    return value / 100
+  }
 }
 
 /** A whole number from `least` to `most`, for commander: anything else is a usage error. */

@@ -1,7 +1,9 @@
-import type { CompareRunsQuery } from '../generated/operations.ts'
+import type { CompareRunsQuery, Metric } from '../generated/operations.ts'
 import type { Style } from '../render/style.ts'
 import { tableToText, wrap } from '../render/table.ts'
-import { formatMilliseconds, formatRatio } from '../render/units.ts'
+import { formatRatio } from '../render/units.ts'
+import { figure, verdictLine } from './benchmarks/comparison-markdown.ts'
+import { paintVerdict, smallShare } from './benchmarks/verdict-text.ts'
 import { estimateText } from './diversity-text.ts'
 import { phaseLabel } from './run-labels.ts'
 import { shortNumber } from './shared-heads.ts'
@@ -10,16 +12,16 @@ type Comparison = CompareRunsQuery['compareRuns']
 type OfType<Name extends Comparison['__typename']> = Extract<Comparison, { __typename: Name }>
 
 /** What a comparison says, in at most 80 columns. */
-export function comparisonText(comparison: Comparison, style: Style): string {
+export function comparisonText(comparison: Comparison, style: Style, metric: Metric = 'TIME'): string {
   const reasons = comparison.reasons.flatMap((reason) => wrap(`! ${reason}`, 80))
-  const lines = linesOf(comparison, style)
+  const lines = linesOf(comparison, style, metric)
   return [...reasons, ...lines].join('\n')
 }
 
-function linesOf(comparison: Comparison, style: Style): string[] {
+function linesOf(comparison: Comparison, style: Style, metric: Metric): string[] {
   switch (comparison.__typename) {
     case 'BenchmarkComparison':
-      return benchmarkLines(comparison, style)
+      return benchmarkLines(comparison, style, metric)
     case 'WeightSlicesComparison':
       return sliceLines(comparison, style)
     case 'DiversityComparison':
@@ -27,16 +29,17 @@ function linesOf(comparison: Comparison, style: Style): string[] {
   }
 }
 
-function benchmarkLines({ rows, candidates }: OfType<'BenchmarkComparison'>, style: Style): string[] {
+function benchmarkLines({ rows, candidates }: OfType<'BenchmarkComparison'>, style: Style, metric: Metric): string[] {
   const several = candidates.length > 1
+  const timed = metric === 'TIME' || metric === 'TOKENS_PER_SECOND'
   const table = tableToText(
     {
       columns: [
         ...(several ? [{ title: 'run' }] : []),
         { title: 'subject' },
         { title: 'measured' },
-        { title: 'median', align: 'right' as const },
-        { title: 'ratio [95 %]' },
+        { title: timed ? 'median' : 'bytes', align: 'right' as const },
+        { title: timed ? 'ratio [95 %]' : 'ratio' },
         { title: 'verdict' },
       ],
       rows: rows.map((row) => {
@@ -45,9 +48,9 @@ function benchmarkLines({ rows, candidates }: OfType<'BenchmarkComparison'>, sty
           ...(several ? [row.candidateId.slice(-6)] : []),
           series?.subject.name ?? '',
           series === null ? row.phase.toLowerCase() : phaseLabel({ ...series, phase: row.phase }),
-          row.candidate === null ? '–' : formatMilliseconds(row.candidate.summary.median),
+          figure(row.candidate, metric),
           row.ratio === null ? '–' : formatRatio(row.ratio, row.interval),
-          verdictText(row.verdict, style),
+          paintVerdict(row.verdict, style),
         ]
       }),
     },
@@ -61,8 +64,27 @@ function benchmarkLines({ rows, candidates }: OfType<'BenchmarkComparison'>, sty
       : []),
     table,
     ...why,
-    style.dim('ratio: median time of the candidate / of the baseline; below 1 is faster'),
+    ...blindSpot(rows),
+    style.bold(`VERDICT: ${verdictLine(rows)}`),
+    ...wrap(captions[metric], 80).map(style.dim),
   ]
+}
+
+const captions: Record<Metric, string> = {
+  TIME: 'ratio: median time of the candidate / of the baseline; below 1 is faster',
+  TOKENS_PER_SECOND: 'ratio: tokens a second of the candidate / of the baseline; above 1 is faster',
+  KV_CACHE_BYTES: 'ratio: measured bytes of the KV cache, candidate / baseline; they have no spread',
+  PEAK_MEMORY_BYTES: 'ratio: greatest resident memory, candidate / baseline; a single value each',
+}
+
+/** The least difference that an undecided row would have shown, where it is known: what more trials are needed for. */
+function blindSpot(rows: OfType<'BenchmarkComparison'>['rows']): string[] {
+  const undecided = rows.filter(({ verdict }) => verdict === 'INCONCLUSIVE')
+  const least = undecided.flatMap(({ minimumDetectable }) => minimumDetectable ?? [])
+  if (least.length === 0) return []
+  const [smallest, largest] = [smallShare(Math.min(...least)), smallShare(Math.max(...least))]
+  const span = smallest === largest ? smallest : `${smallest} to ${largest}`
+  return wrap(`· undecided rows would have shown a difference of ${span} in 90 of 100 runs`, 80)
 }
 
 /** A row for each layer and projection: how many heads differ, and by how much. */
@@ -134,9 +156,4 @@ function differenceText({ interval }: { interval: { low: number; high: number } 
   if (interval === null) return 'no interval'
   if (interval.low > 0) return 'heads differ more'
   return interval.high < 0 ? 'heads are more alike' : 'not to be told apart'
-}
-
-function verdictText(verdict: string, style: Style): string {
-  const paint = { FASTER: style.good, SLOWER: style.bad, NOT_COMPARABLE: style.warn }
-  return verdict in paint ? paint[verdict as keyof typeof paint](verdict) : verdict
 }

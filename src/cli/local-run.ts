@@ -6,6 +6,7 @@ import { lockMachine } from '../db/machine-lock.ts'
 import { cancelRun } from '../db/runs.ts'
 import { beat, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError, type ErrorRecord, toErrorRecord } from '../errors.ts'
+import type { Label } from '../jobs/labels.ts'
 import { type BenchmarkSpec, parseSpec, type RunSpec, type RunSpecInput } from '../jobs/spec.ts'
 import { submitRun } from '../jobs/submit.ts'
 import { createLogger } from '../log.ts'
@@ -29,6 +30,7 @@ export async function runAndStore(
   note: string,
   context: CommandContext,
   databaseUrl: string,
+  labels: readonly Label[] = [],
 ): Promise<string> {
   const { config, terminal, signal } = context
   const db = connectDatabase(databaseUrl, { maxConnections: 4 })
@@ -42,7 +44,7 @@ export async function runAndStore(
     heartbeat = keepBeating(() => beat(db, workerId), config)
     const store = openRunStore(db, { workerId, queueLockMs: config.queueLockMs, signal })
     const withoutQueue = { enqueue: () => Promise.resolve() }
-    const submission = { spec: parseSpec(input), labels: [], note, idempotencyKey: null }
+    const submission = { spec: parseSpec(input), labels, note, idempotencyKey: null }
     const { runId } = await submitRun({ db, queues: withoutQueue, config }, submission)
     const taken = await store.take(runId)
     if (taken === null)

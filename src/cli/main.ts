@@ -1,60 +1,14 @@
-import { Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
 import { readConfig } from '../config.ts'
 import { surviveConnectionLoss } from '../db/connection-loss.ts'
 import { AppError, toErrorRecord } from '../errors.ts'
 import { createStyle } from '../render/style.ts'
-import { addBenchCommand } from './bench.ts'
-import type { CommandContext } from './command.ts'
-import { addCompareCommand } from './compare.ts'
-import { addDemoCommand } from './demo.ts'
-import { addExportCommand } from './export.ts'
-import { addGenerateCommand } from './generate.ts'
-import { addHeadsCommand } from './heads.ts'
-import { addInspectCommand } from './inspect.ts'
-import { addKvCommand } from './kv.ts'
-import { addMigrateCommand } from './migrate.ts'
-import { addReportCommand } from './report.ts'
-import { addResetCommand } from './reset.ts'
-import { addRunsCommand } from './runs.ts'
-import { addServeCommand } from './serve.ts'
-import { checkJsonFile, createTerminal, ignoreBrokenPipe, type JsonOption } from './terminal.ts'
-import { addWorkerCommand } from './worker.ts'
-
-/** See afterHelp. */
-const exitCodes = { fine: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 }
+import { llamaBenchFlags } from './benchmarks/bench-options.ts'
+import { createProgram, exitCodes, failureCodes } from './program.ts'
+import { createTerminal, ignoreBrokenPipe } from './terminal.ts'
 
 /** A process that cannot end in order within this time after its supervisor's death ends anyway. */
 const orphanGraceMs = 4_000
-
-const description = `Shows what an attention layer shares between its heads, and what that costs and saves.
-
-Start with "kvscope demo". Results go to stdout, progress and errors to stderr.`
-
-const afterHelp = `
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C; 143 ended with SIGTERM,
-but 0 where serve, worker or demo --serve ended in order.
-Settings come from the environment: see the configuration table in README.md.`
-
-function createProgram(context: CommandContext): Command {
-  const program = new Command('kvscope').description(description).addHelpText('after', afterHelp)
-  program.hook('preAction', (_program, command) => checkJsonFile(command.opts<{ json?: JsonOption }>().json))
-  program.exitOverride().showHelpAfterError('(see --help)').helpCommand(false)
-  addDemoCommand(program, context)
-  addServeCommand(program, context)
-  addWorkerCommand(program, context)
-  addMigrateCommand(program, context)
-  addResetCommand(program, context)
-  addBenchCommand(program, context)
-  addHeadsCommand(program, context)
-  addKvCommand(program, context)
-  addInspectCommand(program, context)
-  addGenerateCommand(program, context)
-  addRunsCommand(program, context)
-  addCompareCommand(program, context)
-  addExportCommand(program, context)
-  addReportCommand(program, context)
-  return program
-}
 
 /** The signal that everything below listens to; the first of Ctrl-C, SIGTERM or a supervisor's death aborts it. */
 function listenForEnd(): { signal: AbortSignal; cause: () => 'SIGINT' | 'SIGTERM' | null } {
@@ -81,16 +35,22 @@ async function main(args: readonly string[]): Promise<number> {
   const ending = listenForEnd()
   ignoreBrokenPipe(process.stdout)
   const interrupted = () => (ending.cause() === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated)
+  const failure = failureCodes(args)
+  let code = exitCodes.fine
+  const endWith = (asked: number) => {
+    code = asked
+  }
   try {
     const config = readConfig()
     const terminal = createTerminal(process, config, Date.now)
-    await createProgram({ config, terminal, signal: ending.signal }).parseAsync(args, { from: 'user' })
-    return ending.cause() === 'SIGINT' ? exitCodes.interrupted : exitCodes.fine
+    const program = createProgram({ config, terminal, signal: ending.signal, endWith })
+    await program.parseAsync(llamaBenchFlags(args), { from: 'user' })
+    return ending.cause() === 'SIGINT' ? exitCodes.interrupted : code
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : failure.usage
     if (ending.signal.aborted) return interrupted()
     report(error)
-    return exitCodes.failed
+    return failure.failed
   }
 }
 

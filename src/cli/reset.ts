@@ -1,7 +1,7 @@
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import { AppError } from '../errors.ts'
 import { type CommandContext, examples, withJsonOption } from './command.ts'
+import { confirm } from './confirm.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
 /** `kvscope reset`: removes the data folder and whatever PostgreSQL had to keep elsewhere. */
@@ -25,14 +25,4 @@ async function reset(context: CommandContext, options: { yes?: true; json?: Json
   const text =
     removed.length > 0 ? removed.map((path) => `removed ${path}`).join('\n') : `There was nothing in ${config.dataDir}.`
   await deliver(terminal, options.json, { removed }, text)
-}
-
-async function confirm({ terminal, signal }: CommandContext, question: string): Promise<boolean> {
-  if (!terminal.interactive) return false
-  const dialogue = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    return /^y(es)?$/i.test((await dialogue.question(question, { signal })).trim())
-  } finally {
-    dialogue.close()
-  }
 }

@@ -42,7 +42,8 @@ export function runReport(run: BenchmarkRun, style: Style): string {
     .join('\n\n')
 }
 
-function heading(run: BenchmarkRun, style: Style): string {
+/** Which run, on which machine, how it ended, and what of its weights is made up. */
+export function heading(run: BenchmarkRun, style: Style): string {
   const { environment } = run
   const machine =
     environment === null
@@ -95,7 +96,8 @@ function sharing(run: BenchmarkRun, style: Style): string {
   ].join('\n')
 }
 
-function cacheTable(run: BenchmarkRun, style: Style): string {
+/** Parameters and KV cache of every subject: by the formula, as measured, and the first subject's factors. */
+export function cacheTable(run: BenchmarkRun, style: Style): string {
   const labels = subjectLabels(run.subjects)
   const rows = run.subjects.map((subject, index) => {
     const decode = deepestDecode(run, subject)
@@ -156,7 +158,8 @@ function timingRows(run: BenchmarkRun, group: readonly Series[]): TimingRow[] {
 
 const barWidth = 8
 
-function timings(run: BenchmarkRun, style: Style): string {
+/** Medians, scatter, rates and ratios to the first subject, by what was timed; empty where nothing was. */
+export function timings(run: BenchmarkRun, style: Style): string {
   const labels = subjectLabels(run.subjects)
   const groups = groupSeries(run)
   if (groups.length === 0) return ''
@@ -219,7 +222,8 @@ function ratioCell(ratio: number | null, interval: { low: number; high: number }
   return interval.high < 1 ? style.good(text) : interval.low > 1 ? style.bad(text) : text
 }
 
-function warnings(run: BenchmarkRun, style: Style): string {
+/** The warnings of the run and its series, those of one code once, each with what to do. */
+export function warnings(run: BenchmarkRun, style: Style): string {
   const all = [
     // Synthetic weights are said at the head of the report.
     ...run.warnings.filter(({ code }) => code !== 'SYNTHETIC_WEIGHTS').map((warning) => ({ warning, where: '' })),
@@ -244,47 +248,4 @@ function warnings(run: BenchmarkRun, style: Style): string {
       return [`${style.warn('!')} ${first}`, ...rest.map((line) => `  ${line}`)]
     })
     .join('\n')
-}
-
-/** One row a series with raw figures, for Markdown and CSV: milliseconds of a whole trial, bytes, tokens a second. */
-export function runTable(run: BenchmarkRun): Table {
-  const right = { align: 'right' } as const
-  return {
-    columns: [
-      { title: 'model' },
-      { title: 'kind' },
-      { title: 'K/V heads', ...right },
-      { title: 'params', ...right },
-      { title: 'synthetic' },
-      { title: 'device' },
-      { title: 'phase' },
-      { title: 'test' },
-      { title: 'n', ...right },
-      { title: 'ms', ...right },
-      { title: 'ms low', ...right },
-      { title: 'ms high', ...right },
-      { title: 't/s', ...right },
-      { title: 'KV bytes', ...right },
-      { title: 'ratio', ...right },
-    ],
-    rows: groupSeries(run).flatMap((group) =>
-      timingRows(run, group).map(({ series, ratio }) => [
-        series.subject.name,
-        series.subject.model.attentionKind,
-        `${series.subject.model.kvHeads ?? ''}`,
-        `${series.subject.model.parameters}`,
-        series.subject.synthetic ? 'SYNTHETIC WEIGHTS' : 'no',
-        series.subject.device,
-        series.phase,
-        series.test ?? '',
-        `${series.summary.count}`,
-        series.summary.median.toFixed(3),
-        series.summary.interval?.low.toFixed(3) ?? '',
-        series.summary.interval?.high.toFixed(3) ?? '',
-        series.tokensPerSecond?.median.toFixed(2) ?? '',
-        `${series.kvCacheBytes ?? ''}`,
-        series.subject.index === 0 ? '1' : (ratio?.toFixed(4) ?? ''),
-      ]),
-    ),
-  }
 }

@@ -3,8 +3,8 @@ import { RunKindDocument } from '../generated/operations.ts'
 import { attentionReport, type PaintedMaps } from './attention-report.ts'
 import { fetchAttentionMapsRun, fetchOverview, withProbabilities } from './attention-run.ts'
 import { fetchBenchmarkRun } from './benchmark-run.ts'
+import { benchText } from './benchmarks/bench-text.ts'
 import type { ApiClient } from './client.ts'
-import { resultText } from './demo-text.ts'
 import type { JsonOption, Screen } from './terminal.ts'
 import { type PaintedWeights, weightReport } from './weight-report.ts'
 import { fetchMatrices, fetchWeightSlicesRun, withWeights } from './weight-run.ts'
@@ -32,7 +32,7 @@ export async function showRun(client: ApiClient, id: string, options: ShowOption
   switch (run?.kind) {
     case 'BENCHMARK': {
       const benchmark = await fetchBenchmarkRun(client, id)
-      return { json: benchmark, text: resultText(benchmark, options.screen.style) }
+      return { json: benchmark, text: benchText(benchmark, options.screen.style) }
     }
     case 'WEIGHT_SLICES':
       return showWeights(client, id, options)

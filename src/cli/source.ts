@@ -21,7 +21,19 @@ export async function runnableSource(model: string, seed = 0): Promise<NamedSour
   return { source: { synthetic: { preset: model, seed, overrides: null } }, roots: [] }
 }
 
-/** The same, or a bare config.json, which has sizes only. */
+/**
+ * A model as a server is asked for it: what is a folder here too goes by its whole path, what looks like a path as it was
+ * written, for the server may see other folders, and everything else is a preset's name.
+ */
+export async function serverSource(model: string, seed = 0): Promise<RunnableSource> {
+  const path = resolve(model)
+  const found = await stat(path).catch(() => null)
+  if (found?.isDirectory()) return { local: { path } }
+  if (looksLikePath(model)) return { local: { path: model } }
+  return { synthetic: { preset: model, seed, overrides: null } }
+}
+
+/** The same as runnableSource, or a bare config.json, which has sizes only. */
 export async function anySource(model: string): Promise<NamedSource<ModelSource>> {
   const path = resolve(model)
   const found = await stat(path).catch(() => null)

@@ -23,12 +23,16 @@ export interface Terminal extends Screen {
   print(text?: string): void
   /** Text without a line's end, to stdout: for streaming. */
   write(text: string): void
-  /** A line on the way, to stderr; moves a progress bar out of the way. */
+  /** A line on the way, to stderr; moves a progress bar out of the way. Nothing where the user wants quiet. */
   note(text: string): void
+  /** The same for what a reader of the result must know: said whatever the user wants. */
+  warn(text: string): void
   /** A bar redrawn in place on a terminal; in a pipe a line for each new message. */
   progress(fraction: number, message: string): void
   /** Takes the bar away. */
   endProgress(): void
+  /** From now on neither progress nor notes: `--quiet`. */
+  beQuiet(): void
 }
 
 export interface TerminalStreams {
@@ -46,8 +50,10 @@ export function createTerminal(
   const { stdout, stderr } = streams
   const barStyle = createStyle(colour && stderr.isTTY === true)
   const start = clock()
+  const recent = recentRate()
   let barShown = false
   let lastMessage = ''
+  let quiet = false
 
   const clearBar = () => {
     if (barShown) stderr.write('\r\u001b[2K')
@@ -67,13 +73,21 @@ export function createTerminal(
       stdout.write(text)
     },
     note(text) {
+      if (quiet) return
+      clearBar()
+      stderr.write(`${text}\n`)
+    },
+    warn(text) {
       clearBar()
       stderr.write(`${text}\n`)
     },
     progress(fraction, message) {
+      if (quiet) return
       if (stderr.isTTY === true) {
         const width = Math.max(40, stderr.columns ?? 80) - 1
-        const line = progressLine({ fraction, message, elapsedMs: clock() - start }, width, barStyle.accent)
+        const elapsedMs = clock() - start
+        const state = { fraction, message, elapsedMs, perSecond: recent(fraction, elapsedMs) }
+        const line = progressLine(state, width, barStyle.accent)
         stderr.write(`\r\u001b[2K${line}`)
         barShown = true
       } else if (step(message) !== step(lastMessage)) {
@@ -82,6 +96,27 @@ export function createTerminal(
       lastMessage = message
     },
     endProgress: clearBar,
+    beQuiet() {
+      quiet = true
+    },
+  }
+}
+
+/** Time over which progress is looked back at: a run's parts go at different rates. */
+const lookBackMs = 20_000
+
+/** Share of the work done in a second of late; undefined until a second has shown some. */
+function recentRate(): (fraction: number, atMs: number) => number | undefined {
+  const seen: { fraction: number; atMs: number }[] = []
+  return (fraction, atMs) => {
+    const last = seen.at(-1)
+    // Work of another kind begins at its own beginning.
+    if (last !== undefined && fraction < last.fraction) seen.length = 0
+    seen.push({ fraction, atMs })
+    while (seen.length > 2 && (seen[1]?.atMs ?? atMs) < atMs - lookBackMs) seen.shift()
+    const [first] = seen
+    if (first === undefined || atMs - first.atMs < 1000 || fraction <= first.fraction) return undefined
+    return (fraction - first.fraction) / ((atMs - first.atMs) / 1000)
   }
 }
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { kvCacheBytes } from '../../../src/architecture/kv-bytes.ts'
-import { findPreset } from '../../../src/architecture/presets.ts'
-import { readModelConfig } from '../../../src/architecture/read-config.ts'
-import { lectureBytes, lectureReport, lectureRows } from '../../../src/cli/lecture.ts'
+import { auditLecture } from '../../../src/architecture/lecture-claims.ts'
+import { readLectureModels } from '../../../src/architecture/lecture-facts.ts'
+import { lectureReport, lectureRows } from '../../../src/cli/lecture/cache-table.ts'
+import { claimsText } from '../../../src/cli/lecture/claims-text.ts'
 import { createStyle, visibleWidth } from '../../../src/render/style.ts'
 
-const report = lectureReport(createStyle(false))
+const style = createStyle(false)
+const report = lectureReport(style)
 
 describe("the lecture's table", () => {
   it("holds the lecture's own figures at the contexts that make them true", () => {
@@ -15,28 +17,48 @@ describe("the lecture's table", () => {
     expect(report).toMatch(/ +MQA +61 +1 +128 +100,000 +3\.12 GB = 2\.91 GiB/)
   })
 
-  it('agrees with the presets where a row is what the model really is', () => {
-    const presets = { 'GPT-3 175B': 'gpt3-175b', 'DeepSeek-V3': 'deepseek-v3' }
-    const real = lectureRows.flat().filter(({ model, kind }) => kind === (model === 'GPT-3 175B' ? 'MHA' : 'MLA'))
-    expect(real).toHaveLength(4)
-    for (const row of real) {
-      const preset = findPreset(presets[row.model as keyof typeof presets])
-      const config = readModelConfig(preset.config, preset.name)
-      expect(lectureBytes(row)).toBe(kvCacheBytes(config, { contextLength: row.tokens, bitsPerValue: 16 }))
+  it('agrees with the models where a row is what they really are', () => {
+    const { gpt3, deepSeek } = readLectureModels()
+    const real = lectureRows()
+      .flat()
+      .filter(({ model, kind }) => kind === (model === 'GPT-3 175B' ? 'MHA' : 'MLA'))
+    expect(real.map(({ tokens }) => tokens)).toEqual([1024, 2048, 100_000, 163_840])
+    for (const { model, bytes, tokens } of real) {
+      const config = model === 'GPT-3 175B' ? gpt3 : deepSeek
+      expect(bytes).toBe(kvCacheBytes(config, { contextLength: tokens, bitsPerValue: 16 }))
     }
-    const contexts = ['gpt3-175b', 'deepseek-v3'].map(
-      (name) => readModelConfig(findPreset(name).config, name).contextLength,
-    )
-    expect(contexts).toEqual([2048, 163_840])
   })
 
-  it("computes what it says of DeepSeek's MLA", () => {
-    const [mha, mqa, mla] = (lectureRows[2] ?? []).map(lectureBytes)
-    expect((mla ?? 0) / (mqa ?? 1)).toBe(2.25)
-    expect(Math.round((mha ?? 0) / (mla ?? 1))).toBe(57)
+  it('computes what it says beside the table', () => {
+    const text = report.replace(/\n {2}/g, ' ')
+    expect(text).toContain('GPT-3 has 2,048 positions: twice as much')
+    expect(text).toContain('2.25 times that MQA and 1/57 of that MHA. Its config has 163,840 positions')
+  })
+})
+
+describe("the claims' text", () => {
+  const text = claimsText(auditLecture(), style)
+
+  it('counts the verdicts, and has each claim with its condition and a way to see it', () => {
+    const [, count = ''] = text.split('\n')
+    const [all = 0, holds = 0, holdsIf = 0, fails = 0] = [...count.matchAll(/\d+/g)].map(([digits]) => Number(digits))
+    expect([all, holds + holdsIf + fails]).toEqual([auditLecture().length, auditLecture().length])
+    const lines = text.split('\n')
+    for (const [word, expected] of [
+      ['holds {5}', holds],
+      ['holds if {2}', holdsIf],
+      ['fails {5}', fails],
+    ] as const) {
+      expect(
+        lines.filter((line) => new RegExp(`^${word}"`).test(line)),
+        word,
+      ).toHaveLength(expected)
+    }
+    expect(lines.filter((line) => /^ {10}\$ /.test(line))).toHaveLength(all)
   })
 
-  it('fits 80 columns', () => {
-    for (const line of report.split('\n')) expect(visibleWidth(line), line).toBeLessThanOrEqual(80)
+  it('fits 80 columns, like the table', () => {
+    for (const line of [...text.split('\n'), ...report.split('\n')])
+      expect(visibleWidth(line), line).toBeLessThanOrEqual(80)
   })
 })

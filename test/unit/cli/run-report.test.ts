@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { cachedTokens, kvBytesPerToken, runReport, runTable } from '../../../src/cli/run-report.ts'
+import { cachedTokens, kvBytesPerToken, runReport } from '../../../src/cli/run-report.ts'
 import { createStyle, stripStyle, visibleWidth } from '../../../src/render/style.ts'
 import { sampleRun, subject } from './sample-run.ts'
 
@@ -52,13 +52,5 @@ describe('the report of a run', () => {
     expect(lines[at + 1]).toMatch(/^ {2}MHA 16 +█+ +50\.0 ms +±2\.0 % +10 +20\.0 +1$/)
     expect(lines[at + 3]).toMatch(/^ {2}MQA 1 .* 0\.700 \[0\.680, 0\.730\]$/)
     expect(lines[lines.indexOf('load') + 1]).toMatch(/^ {2}MHA 16 +█+ +1\.50 s +1 +1$/)
-  })
-
-  it('gives one row a series to Markdown and CSV, named in full', () => {
-    const { columns, rows } = runTable(run)
-    expect(rows).toHaveLength(run.series.length)
-    for (const row of rows) expect(row).toHaveLength(columns.length)
-    expect(rows.at(-1)?.[0]).toBe('gpt2-medium-kv1')
-    expect(rows.at(-1)?.at(-1)).toBe('0.7000')
   })
 })

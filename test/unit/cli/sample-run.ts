@@ -75,6 +75,13 @@ function decode(of: Subject, depth: number): Series {
     kvCacheBytesPredicted: bytes,
     kvCacheBytesAllocated: 2 * bytes,
     peakMemoryBytes: null,
+    peakMemoryBytesPredicted: null,
+    bytesRead: 8 * 4 * of.model.parameters + 8 * bytes,
+    kvBytesRead: 8 * bytes,
+    kvShareOfBytes: bytes / (4 * of.model.parameters + bytes),
+    flops: 8 * 2 * of.model.parameters,
+    shareOfBandwidthBound: 0.75,
+    shareOfComputeBound: 0.12,
     warnings: [],
   }
 }
@@ -105,6 +112,8 @@ export function sampleRun(subjects: Subject[], at9: Timing, at512: Timing): Benc
         test,
         ratio,
         interval,
+        pValue: 0.004,
+        minimumDetectable: 0.018,
         verdict: 'FASTER',
         reasons: [],
       }

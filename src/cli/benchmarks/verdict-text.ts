@@ -1,0 +1,95 @@
+import type { Style } from '../../render/style.ts'
+import { tableToText, wrap } from '../../render/table.ts'
+import { formatPercent, formatRatio } from '../../render/units.ts'
+import { defaultMargin, type Verdict, verdictOf } from '../../stats/verdict.ts'
+import type { BenchmarkRun, SeriesComparison } from '../benchmark-run.ts'
+import { subjectLabels } from '../run-labels.ts'
+
+/** Phases that carry a verdict: load and the cold pass are single values. */
+const judged: readonly string[] = ['FORWARD', 'PREFILL', 'DECODE', 'COMBINED']
+
+export interface JudgedRow extends SeriesComparison {
+  verdict: Verdict
+}
+
+/** The comparisons of a run that carry a verdict, at a margin of the reader's own. */
+export function judgedRows(run: BenchmarkRun, margin: number): JudgedRow[] {
+  return run.comparison
+    .filter(({ phase }) => judged.includes(phase))
+    .map((row) => {
+      const keeps = margin === defaultMargin || row.verdict === 'NOT_COMPARABLE'
+      return keeps ? row : { ...row, verdict: verdictOf(row.interval, margin) }
+    })
+}
+
+/** What a verdict is painted with; its word says the same without colour. */
+export function paintVerdict(verdict: Verdict, style: Style): string {
+  const paint = { FASTER: style.good, SLOWER: style.bad, NOT_COMPARABLE: style.warn }
+  return verdict in paint ? paint[verdict as keyof typeof paint](verdict) : verdict
+}
+
+/** Every other subject against the first, test by test, in at most 80 columns; empty for one subject. */
+export function verdictLines(run: BenchmarkRun, margin: number, style: Style): string[] {
+  const rows = judgedRows(run, margin)
+  if (rows.length === 0) return []
+  const labels = subjectLabels(run.subjects, 24)
+  const several = run.subjects.length > 2
+  const table = tableToText(
+    {
+      columns: [
+        ...(several ? [{ title: 'model' }] : []),
+        { title: 'test' },
+        { title: 'verdict' },
+        { title: 'ratio [95 %]' },
+        { title: 'p', align: 'right' },
+        { title: 'shows from', align: 'right' },
+      ],
+      rows: rows.map((row) => [
+        ...(several ? [labels[row.candidate?.subject.index ?? -1] ?? ''] : []),
+        row.test ?? row.phase.toLowerCase(),
+        paintVerdict(row.verdict, style),
+        row.ratio === null ? '–' : formatRatio(row.ratio, row.interval),
+        row.pValue === null ? '' : probability(row.pValue),
+        row.minimumDetectable === null ? '' : smallShare(row.minimumDetectable),
+      ]),
+    },
+    { head: style.bold, width: 80 },
+  )
+  const against = several ? labels[0] : `${labels[1]} against ${labels[0]}`
+  return [
+    style.bold(`VERDICT: ${several ? `against ${against}` : against}`),
+    table,
+    ...reasonLines(rows),
+    style.dim(captionOf(rows, margin)),
+  ]
+}
+
+/** The reasons of all rows, each once, with the tests that it is a reason for. */
+function reasonLines(rows: readonly JudgedRow[]): string[] {
+  const tests = new Map<string, string[]>()
+  for (const row of rows) {
+    for (const reason of row.reasons)
+      tests.set(reason, [...(tests.get(reason) ?? []), row.test ?? row.phase.toLowerCase()])
+  }
+  return [...tests].flatMap(([reason, of]) => {
+    const where = of.length === rows.length ? '' : `${[...new Set(of)].join(', ')}: `
+    const [first = '', ...rest] = wrap(where + reason, 78)
+    return [`· ${first}`, ...rest.map((line) => `  ${line}`)]
+  })
+}
+
+function captionOf(rows: readonly JudgedRow[], margin: number): string {
+  const detect = rows.some(({ minimumDetectable }) => minimumDetectable !== null)
+  const within = margin === 0 ? '' : `; NO_DIFFERENCE: within ${smallShare(margin)}`
+  return `ratio of times, below 1 is less${within}${detect ? '; shows from: least difference told' : ''}`
+}
+
+export function probability(p: number): string {
+  return p < 0.001 ? '<0.001' : p.toFixed(3)
+}
+
+/** Shares below 10 % with one digit: `2 %`, `0.5 %`. */
+export function smallShare(share: number): string {
+  if (share >= 0.0995) return formatPercent(share)
+  return `${Number((share * 100).toFixed(1))} %`
+}
