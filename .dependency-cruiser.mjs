@@ -66,9 +66,9 @@ export default {
       '^src/(api|generated)/',
     ),
     only(
-      'only-the-tokenizer-loads-transformers',
+      'only-one-file-loads-transformers',
       'node_modules/@huggingface/transformers/',
-      '^src/models/tokenizer\\.ts$',
+      '^src/models/load-transformers\\.ts$',
     ),
     {
       name: 'kv-bytes-runs-in-a-browser',

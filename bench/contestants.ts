@@ -1,12 +1,10 @@
-import { copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { AutoModelForCausalLM, env, Tensor as PeerTensor, StoppingCriteria } from '@huggingface/transformers'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { now } from '../src/bench/clock.ts'
 import type { SubjectCheckpoint } from '../src/bench/open-subject.ts'
 import { argmax } from '../src/models/generate.ts'
 import { loadModel } from '../src/models/runner.ts'
-import { buildPeerGraph, type PeerGraphOptions } from './peer-graph.ts'
 
 /** One greedy generation, timed. */
 export interface Generation {
@@ -138,26 +136,6 @@ class StampingCriteria extends StoppingCriteria {
     this.add(Number(sequences[0]?.at(-1)))
     return sequences.map(() => false)
   }
-}
-
-/** Writes a peer's graph into a folder that transformers.js reads; the weights are a hard link, where links can be made. */
-export async function writePeerFolder(
-  folder: string,
-  { checkpoint, config }: SubjectCheckpoint,
-  options: Omit<PeerGraphOptions, 'weightsFile'>,
-): Promise<string> {
-  const weights = checkpoint.tensors.get('wte.weight')
-  if (!weights) throw new Error(`${checkpoint.directory} holds no wte.weight`)
-  const file = join(folder, 'onnx', 'model.onnx')
-  const weightsFile = `${file}_data`
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(dirname(file), { recursive: true })
-  await link(weights.file, weightsFile).catch(() => copyFile(weights.file, weightsFile))
-  await writeFile(file, buildPeerGraph(checkpoint, config, { ...options, weightsFile }))
-  const external = { use_external_data_format: { 'model.onnx': 1 } }
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config.raw, 'transformers.js_config': external }))
-  await writeFile(join(folder, 'generation_config.json'), JSON.stringify({ bos_token_id: 50256, eos_token_id: 50256 }))
-  return file
 }
 
 function stopwatch() {

@@ -15,6 +15,8 @@ export interface PeerGraphOptions {
   attention: PeerAttention
   /** exported models compute the logits of every position */
   logits: 'last' | 'all'
+  /** of weights, cache and logits, as exports in fp16 have them; computed in float32 all the same */
+  elementType?: 'float32' | 'float16'
   /** the weights' file as the graph is to find it; the same bytes as the checkpoint's */
   weightsFile: string
 }
@@ -22,6 +24,7 @@ export interface PeerGraphOptions {
 /** What all layers share. */
 interface Shared {
   config: ModelConfig
+  elementType: 'float32' | 'float16'
   graph: GraphBuilder
   weight(name: string): Value
   /** [1, 1, S, T] added to scores; for the decomposed form */
@@ -36,22 +39,29 @@ const absent: Value = { name: '' }
 /** The graph as an ONNX file's bytes; its weights stay in `weightsFile`. */
 export function buildPeerGraph(checkpoint: Checkpoint, config: ModelConfig, options: PeerGraphOptions): Uint8Array {
   const graph = createGraph({ fusedMatMul: true })
-  const ids = graph.input('input_ids', 'int64', [1, 'S'])
-  const positions = graph.input('position_ids', 'int64', [1, 'S'])
-  const attentionMask = graph.input('attention_mask', 'int64', [1, 'T'])
+  const ids = graph.input('input_ids', 'int64', ['batch_size', 'S'])
+  const positions = graph.input('position_ids', 'int64', ['batch_size', 'S'])
+  const attentionMask = graph.input('attention_mask', 'int64', ['batch_size', 'T'])
+  const { elementType = 'float32' } = options
   const taken = new Map<string, Value>()
   const weight = (name: string) => {
     const known = taken.get(name)
     if (known) return known
     const entry = checkpoint.tensors.get(name)
-    if (entry?.dtype !== 'F32') throw new Error(`the peer's graph takes f32 weights, and ${name} is not`)
+    if (entry?.dtype !== storedAs[elementType])
+      throw new Error(`the peer's graph takes ${elementType}, and ${name} is not`)
     const { shape, offset, length } = entry
-    const value = graph.external({ name, type: 'float32', dims: shape, file: options.weightsFile, offset, length })
+    const value = widened(
+      graph,
+      graph.external({ name, type: elementType, dims: shape, file: options.weightsFile, offset, length }),
+      elementType,
+    )
     taken.set(name, value)
     return value
   }
   const shared: Shared = {
     config,
+    elementType,
     graph,
     weight,
     mask: options.attention === 'decomposed' ? causalMask(graph.at('mask'), attentionMask, positions) : absent,
@@ -69,21 +79,41 @@ export function buildPeerGraph(checkpoint: Checkpoint, config: ModelConfig, opti
   if (options.logits === 'last') x = ops.lastOf(graph, x, 1)
   const normed = norm(shared, graph.at('ln_f'), x, 'ln_f')
   const logits = ops.matMulTransposed(graph.at('lm_head'), normed, weight('wte.weight'), 2)
-  graph.output('logits', logits, 'float32', [1, 'L', config.vocabularySize])
+  graph.output('logits', narrowed(graph, logits, elementType), elementType, ['batch_size', 'L', config.vocabularySize])
   return encodeModel(graph.finish()).bytes
 }
 
+const storedAs = { float32: 'F32', float16: 'F16' } as const
+
+function widened(g: GraphBuilder, x: Value, type: 'float32' | 'float16'): Value {
+  return type === 'float32' ? x : ops.cast(g, x, 'float32')
+}
+
+function narrowed(g: GraphBuilder, x: Value, type: 'float32' | 'float16'): Value {
+  return type === 'float32' ? x : ops.cast(g, x, 'float16')
+}
+
 function block(shared: Shared, g: GraphBuilder, x: Value, layer: number, { attention }: PeerGraphOptions): Value {
+  const { elementType, graph } = shared
   const { hiddenSize, heads, headDim } = shared.config
   const name = `h.${layer}`
   const fused = conv1d(shared, g.at('c_attn'), norm(shared, g.at('ln_1'), x, `${name}.ln_1`), `${name}.attn.c_attn`)
   const { q, k, v } = ops.split(g, fused, g.integers([hiddenSize, hiddenSize, hiddenSize]), ['q', 'k', 'v'])
   const past = (part: string) =>
-    shared.graph.input(`past_key_values.${layer}.${part}`, 'float32', [1, heads, 'P', headDim])
+    widened(
+      g,
+      graph.input(`past_key_values.${layer}.${part}`, elementType, ['batch_size', heads, 'P', headDim]),
+      elementType,
+    )
   const [pastKey, pastValue] = [past('key'), past('value')]
   const [context, key, value] = attend(shared, g.at('attn'), attention, [q, k, v], [pastKey, pastValue])
   const present = (part: string, tensor: Value) =>
-    shared.graph.output(`present.${layer}.${part}`, tensor, 'float32', [1, heads, 'T', headDim])
+    graph.output(`present.${layer}.${part}`, narrowed(g, tensor, elementType), elementType, [
+      'batch_size',
+      heads,
+      'T',
+      headDim,
+    ])
   present('key', key)
   present('value', value)
 
@@ -127,12 +157,13 @@ function attend(
   }
 }
 
-/** Hides keys after each query's own position. */
+/** Hides keys after each query's own position, which is the same in every sequence. */
 function causalMask(g: GraphBuilder, attentionMask: Value, positions: Value): Value {
   const total = g.node('Squeeze', [ops.sizeOf(g, attentionMask, 1)])
   const [zero, one] = [scalar(g, 0), scalar(g, 1)]
   const keys = g.node('Unsqueeze', [g.node('Range', [zero, total, one]), g.integers([0])]) // [1, T]
-  const later = g.node('Greater', [keys, ops.transpose(g, positions, [1, 0])]) // [S, T]
+  const first = ops.gather(g, positions, g.integers([0])) // [1, S]
+  const later = g.node('Greater', [keys, ops.transpose(g, first, [1, 0])]) // [S, T]
   const mask = g.node('Where', [later, g.floats([-1e9]), g.floats([0])])
   return g.node('Unsqueeze', [mask, g.integers([0, 1])])
 }

@@ -17,8 +17,8 @@ import {
   type Generation,
   kvscopeContestant,
   transformersContestant,
-  writePeerFolder,
 } from './contestants.ts'
+import { writePeerFolder } from './peer-folder.ts'
 import { peerAttentions } from './peer-graph.ts'
 import { type Figure, jsonFile, noteLoad, printTable, reportFigures, type Target } from './report.ts'
 

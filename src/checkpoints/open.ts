@@ -26,14 +26,7 @@ const namePrefix = 'transformer.'
  * @throws AppError CHECKPOINT_INVALID naming tensor, value and file; PATH_FORBIDDEN for a file outside the folder
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
-  const folder = await realpath(directory).catch((cause: unknown) => {
-    throw new AppError(
-      'CHECKPOINT_INVALID',
-      `${directory} does not exist`,
-      'Name the folder that holds config.json.',
-      cause,
-    )
-  })
+  const folder = await realFolder(directory)
   const { config, bytes } = await readConfigJson(folder)
   const tensors = new Map<string, TensorEntry>()
   const unread = new Map<string, UnreadTensor>()
@@ -62,6 +55,27 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     checkIndex(promised, path, new Set(header.tensors.map((tensor) => tensor.name)))
   }
   return { directory: folder, config, tensors, unread, fingerprint: await fingerprint(bytes, files), synthetic }
+}
+
+/**
+ * Opens a folder whose weights are no safetensors: its config.json alone, and no tensor.
+ * @throws AppError CHECKPOINT_INVALID, PATH_FORBIDDEN
+ */
+export async function openConfig(directory: string): Promise<Checkpoint> {
+  const folder = await realFolder(directory)
+  const { config, bytes } = await readConfigJson(folder)
+  return { directory: folder, config, tensors: new Map(), fingerprint: await fingerprint(bytes, []), synthetic: false }
+}
+
+function realFolder(directory: string): Promise<string> {
+  return realpath(directory).catch((cause: unknown) => {
+    throw new AppError(
+      'CHECKPOINT_INVALID',
+      `${directory} does not exist`,
+      'Name the folder that holds config.json.',
+      cause,
+    )
+  })
 }
 
 async function readConfigJson(folder: string): Promise<{ config: Record<string, unknown>; bytes: Uint8Array }> {

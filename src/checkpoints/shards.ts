@@ -43,6 +43,11 @@ export interface WeightFile {
   promised: string[]
 }
 
+/** Whether a folder has weights in safetensors, by the names of its files. */
+export async function holdsWeights(directory: string): Promise<boolean> {
+  return (await fileInside(directory, indexName)) !== null || (await fileInside(directory, singleName)) !== null
+}
+
 /**
  * The safetensors files of a checkpoint's folder, in the order of their names: model.safetensors, or the shards that
  * its index names.

@@ -3,6 +3,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { fileInside } from '../checkpoints/shards.ts'
 import { AppError } from '../errors.ts'
 import { loadGpt2Encoding } from './gpt2-encoding.ts'
+import { loadTransformers } from './load-transformers.ts'
 import { textsOf } from './token-texts.ts'
 
 /** Text to token ids and back, as one checkpoint was trained. */
@@ -52,10 +53,7 @@ export async function loadTokenizer(checkpoint: Checkpoint, config: ModelConfig)
 }
 
 async function loadFromFolder(directory: string): Promise<Tokenizer> {
-  // Importing it maps onnxruntime and sharp into the process: only where a folder's tokenizer is asked for.
-  const { AutoTokenizer, LogLevel, env } = await import('@huggingface/transformers')
-  env.allowRemoteModels = false
-  env.logLevel = LogLevel.ERROR
+  const { AutoTokenizer } = await loadTransformers()
   if ((await fileInside(directory, 'tokenizer_config.json')) === null) {
     throw new AppError(
       'CHECKPOINT_INVALID',
