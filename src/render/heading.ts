@@ -30,18 +30,9 @@ export function drawHeading(heading: {
   width: number
 }): Block {
   const { subject, theme, x, y, width } = heading
-  const beside = subject.synthetic && headingWidth(heading.title, subject) <= width
-  const parts: string[] = []
-  let at = y
-  if (subject.synthetic && beside) parts.push(drawBadge(x + width - badgeWidth, at, theme))
-  for (const line of wrapText(heading.title, width, 17, { face: 'bold' })) {
-    parts.push(textAt(x, at + 17, line, { size: 17, face: 'bold' }))
-    at += 24
-  }
-  if (subject.synthetic && !beside) {
-    parts.push(drawBadge(x, at + 2, theme))
-    at += 30
-  }
+  const title = drawTitle(heading.title, subject, theme, x, y, width)
+  const parts = [title.svg]
+  let at = y + title.height
   for (const [index, line] of wrapText(heading.sharing, width - 20, 13).entries()) {
     if (index === 0) parts.push(drawMark(subject.kind, theme, x, at + 3, 14))
     parts.push(textAt(x + 20, at + 15, line, { size: 13 }))
@@ -54,6 +45,30 @@ export function drawHeading(heading: {
     }
   }
   return { svg: parts.join('\n'), height: at - y + 12 }
+}
+
+/** The title, and the badge beside it or, where there is no room, below. */
+export function drawTitle(
+  title: string,
+  subject: Pick<PictureSubject, 'synthetic'>,
+  theme: Theme,
+  x: number,
+  y: number,
+  width: number,
+): Block {
+  const beside = subject.synthetic && headingWidth(title, subject) <= width
+  const parts: string[] = []
+  let at = y
+  if (subject.synthetic && beside) parts.push(drawBadge(x + width - badgeWidth, at, theme))
+  for (const line of wrapText(title, width, 17, { face: 'bold' })) {
+    parts.push(textAt(x, at + 17, line, { size: 17, face: 'bold' }))
+    at += 24
+  }
+  if (subject.synthetic && !beside) {
+    parts.push(drawBadge(x, at + 2, theme))
+    at += 30
+  }
+  return { svg: parts.join('\n'), height: at - y }
 }
 
 /** The kind's mark in a box of `size` pixels. */

@@ -3,6 +3,7 @@ import { type AttentionKind, kindStyles } from './kind-style.ts'
 import { short, svgDocument, textAt } from './svg.ts'
 import { fitText } from './text.ts'
 import { grounds, type Theme } from './theme.ts'
+import { tickStep } from './ticks.ts'
 import { formatMilliseconds } from './units.ts'
 
 /** The trials of one subject. */
@@ -83,11 +84,4 @@ export function drawTrials({ title, rows, theme = 'light' }: TrialsPicture): str
       .join('. '),
     parts,
   })
-}
-
-/** The next of 1, 2 and 5 times a power of ten. */
-function tickStep(least: number): number {
-  if (!(least > 0)) return 1
-  const power = 10 ** Math.floor(Math.log10(least))
-  return power * ([1, 2, 5, 10].find((factor) => factor * power >= least) ?? 10)
 }
