@@ -49,21 +49,41 @@ const convertSpec = z.strictObject({
   method: z.enum(['MEAN', 'FIRST']).default('MEAN'),
 })
 
-export const subjectSpec = z.strictObject({
-  source: z.union([localSource, syntheticSource], {
-    error: 'a subject needs a source that can be run: local or synthetic',
-  }),
-  /** Unique in a run; submit fills in the model's name, with "-kv4" when converted. */
-  name: z.string().min(1).max(specLimits.nameLength).nullable().default(null),
-  convert: convertSpec.nullable().default(null),
-  /** Element type of the weights: others than the stored are a rounded or widened copy. Null: as stored. */
-  dtype: z.enum(weightDtypes).nullable().default(null),
-  runtime: z.enum(runtimes).default('KVSCOPE'),
-  device: z.enum(devices).default('CPU'),
-  /** Threads of the runtime inside one operator; null: one for each physical core. */
-  threads: z.int().min(1).max(specLimits.threads).nullable().default(null),
-})
+export const subjectSpec = z
+  .strictObject({
+    source: z.union([localSource, syntheticSource], {
+      error: 'a subject needs a source that can be run: local or synthetic',
+    }),
+    /** Unique in a run; submit fills in the model's name, with "-kv4" and the like (see subjectName). */
+    name: z.string().min(1).max(specLimits.nameLength).nullable().default(null),
+    convert: convertSpec.nullable().default(null),
+    /**
+     * Element type of the weights: others than the stored are a rounded or widened copy. Null: as stored. Of runtime
+     * TRANSFORMERS_JS it names the export to take: there is no copy.
+     */
+    dtype: z.enum(weightDtypes).nullable().default(null),
+    runtime: z.enum(runtimes).default('KVSCOPE'),
+    device: z.enum(devices).default('CPU'),
+    /** Threads of the runtime inside one operator; null: one for each physical core. */
+    threads: z.int().min(1).max(specLimits.threads).nullable().default(null),
+  })
+  .refine(({ runtime, source }) => runtime === 'KVSCOPE' || 'local' in source, {
+    error:
+      'TRANSFORMERS_JS runs the ONNX export in the onnx/ of a local folder: give source local, or take runtime KVSCOPE',
+    path: ['source'],
+  })
+  .refine(({ runtime, convert }) => runtime === 'KVSCOPE' || convert === null, {
+    error:
+      'TRANSFORMERS_JS runs an export as it is, and its K/V heads cannot be pooled: leave convert out, or take runtime KVSCOPE',
+    path: ['convert'],
+  })
 export type SubjectSpec = z.infer<typeof subjectSpec>
+
+/** Of the runs about heads, which read weights or ask the graph for its probabilities: an export gives neither. */
+const ownSubject = subjectSpec.refine(({ runtime }) => runtime === 'KVSCOPE', {
+  error: "heads are looked at with kvscope's own engine: take runtime KVSCOPE, or leave it out",
+  path: ['runtime'],
+})
 
 /** One test in llama-bench's words; tokens are counted for each sequence of the batch. */
 export const benchmarkTest = z
@@ -151,7 +171,7 @@ const indices = z
 export const weightSlicesSpec = z.strictObject({
   kind: z.literal('WEIGHT_SLICES'),
   version: z.literal(1),
-  subjects: z.array(subjectSpec).length(1),
+  subjects: z.array(ownSubject).length(1),
   /** null: the first */
   layers: indices.nullable().default(null),
   projections: z
@@ -174,7 +194,7 @@ export const attentionMapsSpec = z
   .strictObject({
     kind: z.literal('ATTENTION_MAPS'),
     version: z.literal(1),
-    subjects: z.array(subjectSpec).length(1),
+    subjects: z.array(ownSubject).length(1),
     /** null, and no tokenIds: the short prompts that kvscope brings (src/heads/prompts) */
     prompts: z.array(promptText).min(1).max(specLimits.prompts).nullable().default(null),
     /** one prompt as tokens, in place of `prompts` */

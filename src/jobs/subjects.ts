@@ -4,9 +4,9 @@ import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from './glossary.ts'
-import { readSource } from './model-source.ts'
+import { readExport, readSource } from './model-source.ts'
 import type { BenchmarkTest, SubjectSpec } from './spec.ts'
-import { testName } from './spec-names.ts'
+import { subjectName, testName } from './spec-names.ts'
 
 /** A subject as it is known when its run is submitted. */
 export interface PlannedSubject {
@@ -15,10 +15,6 @@ export interface PlannedSubject {
   config: ModelConfig
   facts: ModelFacts
   synthetic: boolean
-}
-
-function defaultName({ convert }: SubjectSpec, config: ModelConfig): string {
-  return convert === null ? config.name : `${config.name}-kv${convert.kvHeads}`
 }
 
 /** Gives every subject without a name its model's, and makes those unique: `gpt2`, `gpt2-2`, ... */
@@ -33,7 +29,7 @@ function fillNames(subjects: readonly { spec: SubjectSpec; config: ModelConfig }
   }
   return subjects.map(({ spec, config }) => {
     if (spec.name !== null) return spec.name
-    const base = defaultName(spec, config)
+    const base = subjectName(config.name, spec)
     let name = base
     for (let count = 2; taken.has(name); count++) name = `${base}-${count}`
     taken.add(name)
@@ -48,8 +44,9 @@ function fillNames(subjects: readonly { spec: SubjectSpec; config: ModelConfig }
 export async function planSubjects(specs: readonly SubjectSpec[], roots: readonly string[]): Promise<PlannedSubject[]> {
   const read = await Promise.all(
     specs.map(async (spec) => {
-      const { config, shapes, synthetic } = await readSource(spec.source, roots)
-      const { convert } = spec
+      const { convert, dtype, runtime, source } = spec
+      const { config, shapes, synthetic } =
+        runtime === 'TRANSFORMERS_JS' ? await readExport(source, dtype, roots) : await readSource(source, roots)
       if (convert === null) return { spec, config, facts: describeModel(config, shapes), synthetic }
       const converted = withKvHeads(config, convert.kvHeads)
       // The shapes on disk are those of the model before its heads are pooled.
@@ -61,11 +58,17 @@ export async function planSubjects(specs: readonly SubjectSpec[], roots: readonl
 }
 
 /**
- * Refuses a model that can be looked at only.
- * @throws AppError CONFIG_UNSUPPORTED naming its family and those that can be run
+ * Refuses a model that can be looked at only. What transformers.js runs is the library's to say: an export brings its own
+ * graph.
+ * @throws AppError CONFIG_UNSUPPORTED naming its family and those that can be run, or a device that the runtime is not
+ * measured on
  */
 export function checkRunnable(subjects: readonly PlannedSubject[]): void {
   for (const { spec, config } of subjects) {
+    if (spec.runtime === 'TRANSFORMERS_JS') {
+      checkPeerDevice(spec)
+      continue
+    }
     if (runnableFamilies.includes(config.family)) continue
     throw new AppError(
       'CONFIG_UNSUPPORTED',
@@ -73,6 +76,15 @@ export function checkRunnable(subjects: readonly PlannedSubject[]): void {
       `It runs ${runnableFamilies.join(', ')}; sizes can be looked at for more.`,
     )
   }
+}
+
+function checkPeerDevice({ name, device }: PlannedSubject['spec']): void {
+  if (device === 'CPU') return
+  throw new AppError(
+    'CONFIG_UNSUPPORTED',
+    `${name}: runtime TRANSFORMERS_JS on ${device}: it is run on the CPU, where its cache can be measured`,
+    'Ask for device CPU, or take runtime KVSCOPE.',
+  )
 }
 
 /**
