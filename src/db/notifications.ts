@@ -11,13 +11,18 @@ export interface RunNotifications {
   close(): Promise<void>
 }
 
+/** The channel on which whoever enqueues a message names its queue. */
+export const queueChannel = 'kvscope_queue'
+
 const reconnectMs = { first: 50, most: 2_000 }
 
 /**
  * Listens to all runs on one connection, and connects again whenever it breaks.
+ * @param onMessage for a worker: called with the name of a queue that a message was put into, and with null where some
+ *   may have been missed
  * @throws what the first connection meets
  */
-export async function listenToRuns(url: string): Promise<RunNotifications> {
+export async function listenToRuns(url: string, onMessage?: (queue: string | null) => void): Promise<RunNotifications> {
   const callbacks = new Map<string, Set<() => void>>()
   const closing = new AbortController()
   let client = await connect()
@@ -30,13 +35,15 @@ export async function listenToRuns(url: string): Promise<RunNotifications> {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
     })
-    fresh.on('notification', ({ payload }) => {
+    fresh.on('notification', ({ channel, payload }) => {
+      if (channel === queueChannel) return onMessage?.(payload ?? null)
       for (const callback of callbacks.get(payload ?? '') ?? []) callback()
     })
     fresh.on('error', () => undefined)
     try {
       await fresh.connect()
       await fresh.query('LISTEN kvscope_run')
+      if (onMessage !== undefined) await fresh.query(`LISTEN ${queueChannel}`)
     } catch (error) {
       await fresh.end().catch(() => undefined)
       throw error
@@ -54,6 +61,7 @@ export async function listenToRuns(url: string): Promise<RunNotifications> {
         reconnecting = null
         // Whatever happened meanwhile was not heard.
         for (const set of callbacks.values()) for (const callback of set) callback()
+        onMessage?.(null)
         return
       } catch {
         await sleep(wait, undefined, { signal: closing.signal }).catch(() => undefined)

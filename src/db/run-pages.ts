@@ -67,13 +67,14 @@ export async function countRuns(db: Queries, filter: RunFilter = {}): Promise<nu
 }
 
 /**
- * The place in the queue of its device, from 1, of each run that is queued; others are left out. One statement,
- * however many ids.
+ * The place in its queue, from 1, of each run that is queued; others are left out. A queue is that of a device, or of a
+ * machine or worker and a device for runs that are placed there. One statement, however many ids.
  */
 export async function queuePositions(db: Queries, ids: readonly string[]): Promise<Map<string, number>> {
   const rows = await db.$queryRaw<{ id: string; position: number }[]>`
     SELECT id::text, position FROM (
-      SELECT id, (row_number() OVER (PARTITION BY device ORDER BY "queuedAt", id))::int AS position
+      SELECT id, (row_number() OVER (PARTITION BY device, "placedHostname", "placedWorkerId"
+        ORDER BY "queuedAt", id))::int AS position
       FROM "Run" WHERE status = 'QUEUED'
     ) AS queue WHERE id = ANY(${ids.filter(isRunId)}::uuid[])`
   return new Map(rows.map(({ id, position }) => [id, position]))

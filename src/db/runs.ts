@@ -5,6 +5,7 @@ import type { Database, Queries } from './client.ts'
 import type { Guard, NewSubject, RunRow } from './rows.ts'
 import { newRunId, noSuchRun, requireRunId } from './run-id.ts'
 import { isRunningAttempt, moveRuns } from './run-moves.ts'
+import { placedFor, type RunQueue, waitsIn } from './run-queue.ts'
 import { requireStorable, storableJson, storableText } from './stored-text.ts'
 
 export interface Label {
@@ -15,6 +16,9 @@ export interface Label {
 export interface NewRun {
   kind: RunKind
   device: Device
+  /** The only machine, or the only worker, that may take the run; left out: any */
+  placedHostname?: string | null
+  placedWorkerId?: string | null
   /** canonical */
   spec: unknown
   /** of the spec as it was asked for: what a repeated idempotencyKey is compared by */
@@ -33,18 +37,20 @@ export interface NewRun {
  * @throws AppError CONFLICT where the key is known with another spec; VALIDATION_FAILED for text that cannot be stored
  */
 export async function insertRun(db: Database, run: NewRun): Promise<{ runId: string; alreadyExisted: boolean }> {
-  const { note, idempotencyKey: key } = run
+  const { note, idempotencyKey: key, placedHostname = null, placedWorkerId = null } = run
   const spec = storableJson('the spec', run.spec)
   const labels = labelsJson(run.labels)
   const subjects = storableJson('a subject', run.subjects)
   if (note !== null) requireStorable('the note', note)
   if (key !== null) requireStorable('the idempotencyKey', key)
+  if (placedHostname !== null) requireStorable('the hostname of the placement', placedHostname)
   for (;;) {
     const inserted = await db.$queryRaw<{ id: string }[]>`
       WITH run AS (
-        INSERT INTO "Run" (id, kind, device, spec, "specHash", note, "idempotencyKey", "lastSeq", "queuedAt")
-        VALUES (${newRunId()}::uuid, ${run.kind}::"RunKind", ${run.device}::"Device", ${spec}::jsonb, ${run.specHash},
-          ${note}, ${key}, 1, clock_timestamp())
+        INSERT INTO "Run" (id, kind, device, "placedHostname", "placedWorkerId", spec, "specHash", note,
+          "idempotencyKey", "lastSeq", "queuedAt")
+        VALUES (${newRunId()}::uuid, ${run.kind}::"RunKind", ${run.device}::"Device", ${placedHostname},
+          ${placedWorkerId}::uuid, ${spec}::jsonb, ${run.specHash}, ${note}, ${key}, 1, clock_timestamp())
         ON CONFLICT ("idempotencyKey") DO NOTHING
         RETURNING id
       ), label AS (
@@ -137,8 +143,7 @@ export async function deleteRun(db: Database, id: string): Promise<void> {
  */
 export const mostTakes = 10
 
-export interface TakenRun extends Guard {
-  device: Device
+export interface TakenRun extends Guard, RunQueue {
   /** as stored; to be parsed */
   spec: unknown
 }
@@ -156,7 +161,8 @@ export type RunOutcome =
 
 /**
  * Starts the next attempt: QUEUED, or RUNNING with a worker that is gone, becomes RUNNING under `workerId`. Of several
- * workers one gets it. A run that has been taken too often without a result ends FAILED instead (WORKER_CRASHED): it is
+ * workers one gets it, and a placed run goes to no other machine or worker than the one it is placed on, whatever became
+ * of that. A run that has been taken too often without a result ends FAILED instead (WORKER_CRASHED): it is
  * here that every attempt passes.
  * @param staleBefore a worker last seen before this counts as gone; of the database's clock (see databaseTime)
  * @returns null where there is nothing to take
@@ -170,7 +176,8 @@ export async function takeRun(
   const abandoned = Prisma.sql`run.status = 'RUNNING' AND NOT EXISTS (
     SELECT 1 FROM "Worker" AS worker
     WHERE worker.id = run."workerId" AND worker."lastSeen" >= ${staleBefore.toISOString()}::timestamptz)`
-  const free = Prisma.sql`run.id = ${requireRunId(runId)}::uuid AND (run.status = 'QUEUED' OR (${abandoned}))`
+  const free = Prisma.sql`run.id = ${requireRunId(runId)}::uuid AND (run.status = 'QUEUED' OR (${abandoned}))
+    AND ${placedFor(workerId)}`
   const [run] = await moveRuns(
     db,
     Prisma.sql`
@@ -182,7 +189,10 @@ export async function takeRun(
     Prisma.sql`${free} AND run.takes < ${mostTakes}`,
     Prisma.sql`'attempt ' || attempt || coalesce(' on ' || hostname, '')`,
   )
-  if (run) return { runId: run.id, attempt: run.attempt, device: run.device, spec: run.spec }
+  if (run) {
+    const { id, attempt, device, placedHostname, placedWorkerId, spec } = run
+    return { runId: id, attempt, device, placedHostname, placedWorkerId, spec }
+  }
   await moveRuns(
     db,
     failure({
@@ -264,12 +274,12 @@ export async function retryRun(db: Database, id: string): Promise<RunRow> {
 }
 
 /**
- * Ends the runs that have waited for a device for `waitedMs` or longer.
+ * Ends the runs that have waited in a queue for `waitedMs` or longer.
  * @returns how many
  */
 export async function failUnstarted(
   db: Database,
-  device: Device,
+  queue: RunQueue,
   waitedMs: number,
   error: ErrorRecord,
 ): Promise<number> {
@@ -277,7 +287,7 @@ export async function failUnstarted(
   const runs = await moveRuns(
     db,
     failure(error),
-    Prisma.sql`run.status = 'QUEUED' AND run.device = ${device}::"Device" AND ${waited}`,
+    Prisma.sql`run.status = 'QUEUED' AND ${waitsIn(queue)} AND ${waited}`,
     storableText(error.message),
   )
   return runs.length

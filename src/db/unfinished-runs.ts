@@ -1,19 +1,20 @@
-import { type Device, Prisma } from '../generated/prisma/client.ts'
+import { Prisma } from '../generated/prisma/client.ts'
 import type { Queries } from './client.ts'
 import { moveRuns } from './run-moves.ts'
+import type { RunQueue } from './run-queue.ts'
 
 /** What is needed to enqueue a run: its next attempt is `attempt + 1`. */
-export interface UnfinishedRun {
+export interface UnfinishedRun extends RunQueue {
   id: string
-  device: Device
   attempt: number
 }
 
-/** Runs that have been queued for longer than `waitedMs`: the oldest `limit` of every device, oldest first. */
+/** Runs that have been queued for longer than `waitedMs`: the oldest `limit` of every queue, oldest first. */
 export function findWaitingRuns(db: Queries, waitedMs: number, limit: number): Promise<UnfinishedRun[]> {
   return db.$queryRaw<UnfinishedRun[]>`
-    SELECT id, device, attempt FROM (
-      SELECT id, device, attempt, "queuedAt", row_number() OVER (PARTITION BY device ORDER BY "queuedAt", id) AS place
+    SELECT id, device, "placedHostname", "placedWorkerId", attempt FROM (
+      SELECT id, device, "placedHostname", "placedWorkerId", attempt, "queuedAt",
+        row_number() OVER (PARTITION BY device, "placedHostname", "placedWorkerId" ORDER BY "queuedAt", id) AS place
       FROM "Run"
       WHERE status = 'QUEUED' AND "queuedAt" < now() - ${waitedMs} * interval '1 millisecond'
     ) AS waiting
@@ -45,16 +46,14 @@ export function requeueOrphanedRuns(db: Queries, silentMs: number): Promise<Unfi
 export function findRunsOfWorker(db: Queries, workerId: string): Promise<UnfinishedRun[]> {
   return db.run.findMany({
     where: { workerId, status: 'RUNNING' },
-    select: { id: true, device: true, attempt: true },
+    select: { id: true, device: true, placedHostname: true, placedWorkerId: true, attempt: true },
   })
 }
 
-/** Devices that some worker has offered within the last `withinMs`. */
-export async function findOfferedDevices(db: Queries, withinMs: number): Promise<Device[]> {
-  const rows = await db.$queryRaw<{ device: Device }[]>`
-    SELECT DISTINCT unnest(devices) AS device FROM "Worker"
-    WHERE "lastSeen" >= now() - ${withinMs} * interval '1 millisecond'`
-  return rows.map((row) => row.device)
+/** The queues that runs wait in, each once. */
+export function findWaitedQueues(db: Queries): Promise<RunQueue[]> {
+  return db.$queryRaw<RunQueue[]>`
+    SELECT DISTINCT device, "placedHostname", "placedWorkerId" FROM "Run" WHERE status = 'QUEUED'`
 }
 
 /** Tables whose rows belong to one attempt at a run. */

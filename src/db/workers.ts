@@ -40,6 +40,16 @@ export function liveWorkers(db: Queries, since: Date): Promise<WorkerRow[]> {
   return db.worker.findMany({ where: { lastSeen: { gte: since } }, orderBy: [{ startedAt: 'asc' }, { id: 'asc' }] })
 }
 
+/** What a live worker offers, and where. */
+export type Offer = Pick<WorkerRow, 'id' | 'hostname' | 'devices'>
+
+/** The workers that have been seen within the last `withinMs`, longest alive first. */
+export function findOffers(db: Queries, withinMs: number): Promise<Offer[]> {
+  return db.$queryRaw<Offer[]>`
+    SELECT id, hostname, devices::text[] AS devices FROM "Worker"
+    WHERE "lastSeen" >= now() - ${withinMs} * interval '1 millisecond' ORDER BY "startedAt", id`
+}
+
 /** The moment `agoMs` milliseconds ago by the database's clock, which `lastSeen` and `queuedAt` are written by. */
 export async function databaseTime(db: Queries, agoMs = 0): Promise<Date> {
   const rows = await db.$queryRaw<{ moment: Date }[]>`

@@ -22,6 +22,6 @@ export async function retry(
   runId: string,
 ): Promise<RunRow> {
   const run = await retryRun(db, runId)
-  await enqueueOrLeave(queues, run.id, run.device, run.attempt + 1)
+  await enqueueOrLeave(queues, run)
   return run
 }

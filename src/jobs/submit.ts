@@ -1,10 +1,12 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/client.ts'
+import type { RunQueue } from '../db/run-queue.ts'
 import { findRunOfKey, insertRun, requireRun } from '../db/runs.ts'
 import { checkSpec } from './check-spec.ts'
 import { enqueueOrLeave } from './enqueue.ts'
 import { expandSweep } from './expand-sweep.ts'
 import { checkAnnotations, type Label } from './labels.ts'
+import { checkPlacement } from './placement.ts'
 import type { Queues } from './queues.ts'
 import { canonicalSpec, parseSpec, type RunSpec, specHash } from './spec.ts'
 import { deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
@@ -12,7 +14,7 @@ import { deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 export interface SubmitContext {
   db: Database
   queues: Pick<Queues, 'enqueue'>
-  config: Pick<Config, 'modelRoots' | 'maxResultBytes'>
+  config: Pick<Config, 'modelRoots' | 'maxResultBytes' | 'queueLockMs'>
 }
 
 export interface Submission {
@@ -34,7 +36,7 @@ export interface Submitted {
  * Makes a run of a request: parses the spec, fills in names, describes every subject from its headers, refuses what
  * the spec alone shows to be impossible, stores the run, and enqueues it. From the moment it is stored the run will be
  * executed: where its message is lost the sweeper sends another.
- * @throws AppError VALIDATION_FAILED, LIMIT_EXCEEDED, CONTEXT_EXCEEDED, CONFIG_UNSUPPORTED, CONFLICT, and those of reading a source
+ * @throws AppError NOT_FOUND where it is placed on a worker that is gone; VALIDATION_FAILED, LIMIT_EXCEEDED, CONTEXT_EXCEEDED, CONFIG_UNSUPPORTED, CONFLICT, and those of reading a source
  */
 export async function submitRun(
   { db, queues, config }: SubmitContext,
@@ -47,20 +49,26 @@ export async function submitRun(
   const known = idempotencyKey === null ? null : await findRunOfKey(db, idempotencyKey, hash)
   const { runId, alreadyExisted } =
     known === null
-      ? await insertRun(db, { ...(await planRun(parsed, config)), specHash: hash, labels, note, idempotencyKey })
+      ? await insertRun(db, { ...(await planRun(db, parsed, config)), specHash: hash, labels, note, idempotencyKey })
       : { runId: known.id, alreadyExisted: true }
   const run = known ?? (await requireRun(db, runId))
-  if (run.status === 'QUEUED') await enqueueOrLeave(queues, runId, run.device, run.attempt + 1)
+  if (run.status === 'QUEUED') await enqueueOrLeave(queues, run)
   return { runId, alreadyExisted }
 }
 
-async function planRun(asked: RunSpec, { modelRoots, maxResultBytes }: SubmitContext['config']) {
+async function planRun(db: Database, asked: RunSpec, config: SubmitContext['config']) {
+  const { modelRoots, maxResultBytes, queueLockMs } = config
   const parsed = await expandSweep(asked, modelRoots)
-  const device = deviceOf(parsed.subjects)
+  const queue: RunQueue = {
+    device: deviceOf(parsed.subjects),
+    placedHostname: parsed.placement?.hostname ?? null,
+    placedWorkerId: parsed.placement?.workerId?.toLowerCase() ?? null,
+  }
+  await checkPlacement(db, queue, queueLockMs)
   const subjects = await planSubjects(parsed.subjects, modelRoots)
   checkSpec(parsed, subjects, maxResultBytes)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
-  return { kind: spec.kind, device, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }
+  return { kind: spec.kind, ...queue, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }
 }
 
 /** A subject's row: the model as it will run, under its plain columns and whole. */

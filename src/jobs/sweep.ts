@@ -5,19 +5,20 @@ import { trySweepLock } from '../db/sweep-lock.ts'
 import {
   deleteDeadWorkers,
   deleteEarlierAttempts,
-  findOfferedDevices,
+  findWaitedQueues,
   findWaitingRuns,
   requeueOrphanedRuns,
   type UnfinishedRun,
 } from '../db/unfinished-runs.ts'
-import { AppError } from '../errors.ts'
+import { findOffers, type Offer } from '../db/workers.ts'
 import type { Logger } from '../log.ts'
-import { type Device, devices } from './glossary.ts'
+import { unserved } from './placement.ts'
+import { queueName, queuesOfWorker } from './queue-names.ts'
 import type { Queues } from './queues.ts'
 
 export interface SweepContext {
   db: Database
-  queues: Pick<Queues, 'enqueue'>
+  queues: Pick<Queues, 'enqueue' | 'empty'>
   config: Pick<Config, 'sweepMs' | 'queueLockMs' | 'deviceTimeoutMs'>
   logger: Logger
 }
@@ -31,64 +32,60 @@ export interface Sweeper {
 
 /** A message usually arrives within milliseconds; a run that waits for longer may have lost its own. */
 const messageMs = 2000
-/** So many of the oldest runs of a device are enqueued again in one sweep; later ones come up as these are done. */
+/** So many of the oldest runs of a queue are enqueued again in one sweep; later ones come up as these are done. */
 const enqueuedAtOnce = 100
 const dayMs = 86_400_000
 
-function deviceUnavailable(device: Device, waitedMs: number): AppError {
-  return new AppError(
-    'DEVICE_UNAVAILABLE',
-    `No live worker has offered ${device} for ${waitedMs / 1000} s.`,
-    `Start one with "kvscope worker" on a machine whose onnxruntime has ${device}, then retry the run, or ask for another device.`,
-  )
-}
-
 /**
  * Finds, every `sweepMs`, what a lost message or a dead process has left behind: runs to be enqueued (again), runs
- * whose worker is gone, runs whose device nobody offers, rows of earlier attempts, rows of dead workers. The API and every worker have a sweeper;
- * one sweeps at a time. Enqueuing what is enqueued already does nothing.
+ * whose worker is gone, runs whose queue nobody reads, rows of earlier attempts, rows of dead workers. A run that is placed
+ * stays where it is placed, whoever else is idle. The API and every worker have a sweeper; one sweeps at a time. Enqueuing
+ * what is enqueued already does nothing.
  */
 export function startSweeper({ db, queues, config, logger }: SweepContext): Sweeper {
   const { sweepMs, queueLockMs, deviceTimeoutMs } = config
-  // A worker that stops takes its row along, so each sweeper remembers when it last saw a device offered. A restarted
-  // one gives the workers the whole time again.
-  const lastOffered = new Map<Device, number>()
+  // A worker that stops takes its row along, so each sweeper remembers when it last saw a queue served. A restarted one
+  // gives the workers the whole time again.
+  const lastServed = new Map<string, number>()
+  let offers: Offer[] = []
   // By the wall clock, which also shows that this machine slept.
   let lastLook = Date.now()
+  let absenceCountsFrom = lastLook
   let silenceCountsFrom = 0
-  const offerAll = (now: number) => {
-    for (const device of devices) lastOffered.set(device, now)
-  }
-  offerAll(lastLook)
 
   /**
    * Silence counts only while somebody could have been heard: while the database is away nobody beats, and the first
    * look afterwards finds living workers silent. All get the whole time again then.
    */
   const look = async () => {
-    const offered = await findOfferedDevices(db, queueLockMs)
+    offers = await findOffers(db, queueLockMs)
     const now = Date.now()
     if (now - lastLook > Math.max(2 * sweepMs, queueLockMs / 2)) {
       logger.warn({ forMs: now - lastLook }, 'the workers could not be seen')
-      offerAll(now)
+      absenceCountsFrom = now
       silenceCountsFrom = now + queueLockMs
     }
     lastLook = now
-    for (const device of offered) lastOffered.set(device, now)
+    for (const [name, seen] of lastServed) if (now - seen > deviceTimeoutMs) lastServed.delete(name)
+    for (const queue of offers.flatMap(queuesOfWorker)) lastServed.set(queueName(queue), now)
   }
 
   const enqueue = async (runs: UnfinishedRun[], why: string) => {
-    for (const { id, device, attempt } of runs) {
-      logger.debug({ runId: id, device, attempt: attempt + 1 }, why)
-      await queues.enqueue(id, device, attempt + 1)
+    for (const run of runs) {
+      logger.debug({ runId: run.id, queue: queueName(run), attempt: run.attempt + 1 }, why)
+      await queues.enqueue(run.id, run, run.attempt + 1)
     }
   }
 
   const failUnserved = async () => {
-    const unserved = devices.filter((device) => lastLook - (lastOffered.get(device) ?? lastLook) >= deviceTimeoutMs)
-    for (const device of unserved) {
-      const failed = await failUnstarted(db, device, deviceTimeoutMs, deviceUnavailable(device, deviceTimeoutMs))
-      if (failed > 0) logger.warn({ device, runs: failed }, 'no worker offers the device')
+    for (const queue of await findWaitedQueues(db)) {
+      const name = queueName(queue)
+      if (lastLook - Math.max(lastServed.get(name) ?? 0, absenceCountsFrom) < deviceTimeoutMs) continue
+      const failed = await failUnstarted(db, queue, deviceTimeoutMs, unserved(queue, offers, deviceTimeoutMs))
+      if (failed === 0) continue
+      logger.warn({ queue: name, runs: failed }, 'no worker reads the queue')
+      // A worker's id never comes back, and nobody would ever read what lies in its queue.
+      if (queue.placedWorkerId !== null) await queues.empty(queue)
     }
   }
 

@@ -10,8 +10,8 @@ import { type NewWorker, registerWorker, removeWorker } from '../db/workers.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from '../jobs/glossary.ts'
 import { migrateAll } from '../jobs/migrate-all.ts'
-import { consumeQueue, openQueues, type QueueOptions } from '../jobs/queues.ts'
-import { consumeSteadily } from '../jobs/steady-consumer.ts'
+import { queueName, queuesOfWorker } from '../jobs/queue-names.ts'
+import { openQueueReader, openQueues, type QueueOptions } from '../jobs/queues.ts'
 import { startSweeper } from '../jobs/sweep.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { openRunStore } from './database-store.ts'
@@ -21,6 +21,7 @@ import { waitForTurn } from './machine-turn.ts'
 import { keepPresent } from './presence.ts'
 import { type ProcessContext, processRun } from './process-run.ts'
 import type { RunStore } from './run-store.ts'
+import { takeMessages } from './take-messages.ts'
 
 /** How long a run under way may go on after the worker was asked to stop. */
 const finishMs = 8000
@@ -33,6 +34,7 @@ export interface WorkerParts {
   devices?: readonly Device[]
   /** default: this machine's */
   machineId?: string
+  hostname?: string
   queuePrefix?: string
   /** Gives back what the worker writes through. */
   wrapStore?: (store: RunStore) => RunStore
@@ -51,8 +53,8 @@ export interface RunningWorker {
 }
 
 /**
- * Starts a worker in this process: it takes runs from the queues of the devices it offers, one at a time on this
- * machine, each executed in a child process.
+ * Starts a worker in this process: for each device it offers it takes runs from the common queue, from its host's and
+ * from its own, one at a time on this machine, each executed in a child process.
  * @throws AppError DEVICE_UNAVAILABLE where the probe finds no device that computes rightly
  */
 export async function startWorker(
@@ -82,13 +84,18 @@ export async function startWorker(
     onError: (error) => logger.warn({ err: error }, 'the queue reports an error'),
   }
   const queues = openQueues(queueOptions)
-  const notifications = await listenToRuns(databaseUrl)
+  const worker: NewWorker = { id, hostname: parts.hostname ?? hostname(), pid: process.pid, machineId, devices }
+  const ownQueues = queuesOfWorker(worker)
+  const ownNames = new Set(ownQueues.map(queueName))
+  let wake = () => {}
+  const notifications = await listenToRuns(databaseUrl, (name) => {
+    if (name === null || ownNames.has(name)) wake()
+  })
   const stopping = new AbortController()
   const closing = new AbortController()
   const inHand = new Set<string>()
   const databaseStore = openRunStore(db, { workerId: id, queueLockMs: config.queueLockMs, signal: stopping.signal })
   const store = parts.wrapStore?.(databaseStore) ?? databaseStore
-  const worker: NewWorker = { id, hostname: hostname(), pid: process.pid, machineId, devices }
   await registerWorker(db, worker)
   const stopBeating = keepPresent({ db, store, queues, config, logger, worker, inHand })
   const sweeper = startSweeper({ db, queues, config, logger })
@@ -97,38 +104,30 @@ export async function startWorker(
     queues,
     config,
     logger,
-    waitForTurn: () =>
-      waitForTurn({
-        db,
-        databaseUrl,
-        machineId,
-        workerId: id,
-        queueLockMs: config.queueLockMs,
-        logger,
-        signal: closing.signal,
-      }),
     onRun: notifications.onRun,
     signal: stopping.signal,
     inHand,
     execArgv: parts.childArguments ?? [],
   }
-  const consumers = devices.map((device) =>
-    consumeSteadily({
-      open: (handle) => consumeQueue(device, queueOptions, config, handle),
-      handle: (runId) => processRun(runId, device, context),
-      waiting: () => queues.waiting(device),
-      everyMs: config.queueCheckMs,
-      onRenewed: () => logger.warn({ device }, 'messages waited unheard: listening anew'),
-    }),
-  )
-  await Promise.all(consumers.map((consumer) => consumer.ready()))
+  const reader = openQueueReader(ownQueues, queueOptions, config, () => wake())
+  await reader.ready()
+  const { queueLockMs, queueCheckMs } = config
+  const taking = takeMessages({
+    reader,
+    waitForTurn: () =>
+      waitForTurn({ db, databaseUrl, machineId, workerId: id, queueLockMs, logger, signal: closing.signal }),
+    handle: (runId) => processRun(runId, context),
+    everyMs: queueCheckMs,
+    onError: (error) => logger.warn({ err: error }, 'taking a message failed'),
+  })
+  wake = taking.wake
   logger.info({ worker: id, machineId, devices, queue: queues.backend }, 'worker ready')
 
   const stop = async () => {
     logger.info({ worker: id, running: inHand.size }, 'worker stopping')
     closing.abort()
     const patience = setTimeout(() => stopping.abort(), finishMs)
-    await Promise.all([sweeper.stop(), ...consumers.map((consumer) => consumer.close())])
+    await Promise.all([sweeper.stop(), taking.stop()])
     clearTimeout(patience)
     await stopBeating()
     await removeWorker(db, id)
@@ -137,7 +136,7 @@ export async function startWorker(
     const bound = setTimeoutPromise(closeMs, undefined, { ref: false })
     // A database that is gone must not keep the worker: its run is taken up when its silence shows.
     await Promise.race([stop(), bound]).catch((error: unknown) => logger.warn({ err: error }, 'stopping'))
-    const closed = Promise.allSettled([notifications.close(), queues.close(), db.close()])
+    const closed = Promise.allSettled([notifications.close(), reader.close(), queues.close(), db.close()])
     await Promise.race([closed, setTimeoutPromise(500, undefined, { ref: false })])
     endWatch()
     logger.info({ worker: id }, 'worker stopped')

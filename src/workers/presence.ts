@@ -28,10 +28,11 @@ export function keepPresent(context: PresenceContext): () => Promise<void> {
 
   const once = async () => {
     if (!(await beat(db, worker.id))) await registerWorker(db, worker)
-    for (const { id, device, attempt } of await findRunsOfWorker(db, worker.id)) {
+    for (const run of await findRunsOfWorker(db, worker.id)) {
+      const { id, attempt } = run
       if (inHand.has(id)) continue
       logger.warn({ runId: id, attempt }, 'handing back a run that this worker is not at')
-      if (await store.handBack({ runId: id, attempt })) await enqueueOrLeave(queues, id, device, attempt + 1)
+      if (await store.handBack({ runId: id, attempt })) await enqueueOrLeave(queues, run)
     }
   }
 

@@ -1,11 +1,9 @@
 import { AppError, toErrorRecord } from '../errors.ts'
 import { enqueueOrLeave } from '../jobs/enqueue.ts'
-import type { Device } from '../jobs/glossary.ts'
 import type { Queues } from '../jobs/queues.ts'
 import { parseSpec, type RunSpec } from '../jobs/spec.ts'
 import type { Logger } from '../log.ts'
 import { type ExecutionContext, execute } from './execution.ts'
-import type { MachineTurn } from './machine-turn.ts'
 import type { RunStore, TakenRun } from './run-store.ts'
 
 export interface ProcessContext {
@@ -13,8 +11,6 @@ export interface ProcessContext {
   queues: Pick<Queues, 'enqueue'>
   config: ExecutionContext['config']
   logger: Logger
-  /** Waits for the machine; null when the worker takes nothing more. */
-  waitForTurn: () => Promise<MachineTurn | null>
   onRun: (runId: string, callback: () => void) => () => void
   /** Aborted when the worker no longer waits for what runs. */
   signal: AbortSignal
@@ -34,26 +30,22 @@ function parseStored(spec: unknown): RunSpec | AppError {
 }
 
 /**
- * What a worker does with one message: waits for the machine's turn, starts an attempt, executes it. Until the turn
- * comes the run stays queued. A message of a run that is another's, or has ended, is simply done.
+ * What a worker does with one message in its machine's turn: starts an attempt and executes it. A message of a run that
+ * is another's, or has ended, is simply done.
  */
-export async function processRun(runId: string, device: Device, context: ProcessContext): Promise<void> {
+export async function processRun(runId: string, context: ProcessContext): Promise<void> {
   const { inHand, logger } = context
-  const turn = await context.waitForTurn()
-  // The sweeper enqueues the run again for another worker.
-  if (turn === null) return
   inHand.add(runId)
   try {
     const run = await context.store.take(runId)
     if (run === null) logger.debug({ runId }, 'nothing to do for this message')
-    else await attempt(run, device, context)
+    else await attempt(run, context)
   } finally {
     inHand.delete(runId)
-    await turn.end()
   }
 }
 
-async function attempt(run: TakenRun, device: Device, context: ProcessContext): Promise<void> {
+async function attempt(run: TakenRun, context: ProcessContext): Promise<void> {
   const { store, queues, logger } = context
   const guard = { runId: run.runId, attempt: run.attempt }
   const spec = parseStored(run.spec)
@@ -64,5 +56,5 @@ async function attempt(run: TakenRun, device: Device, context: ProcessContext): 
   const end = await execute(guard, spec, context)
   logger.info({ ...guard, end }, 'execution ended')
   if (end !== 'stopped') return
-  if (await store.handBack(guard)) await enqueueOrLeave(queues, guard.runId, device, guard.attempt + 1)
+  if (await store.handBack(guard)) await enqueueOrLeave(queues, { ...run, id: run.runId })
 }

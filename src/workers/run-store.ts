@@ -1,3 +1,4 @@
+import type { RunQueue } from '../db/run-queue.ts'
 import type { ErrorRecord } from '../errors.ts'
 import type { HeadRows } from '../heads/rows.ts'
 import type { MeasuredSeries } from '../stats/measured-series.ts'
@@ -9,7 +10,7 @@ export interface Guard {
   attempt: number
 }
 
-export interface TakenRun extends Guard {
+export interface TakenRun extends Guard, RunQueue {
   /** as stored; to be parsed */
   spec: unknown
 }

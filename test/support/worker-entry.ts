@@ -14,6 +14,8 @@ export interface WorkerPlan {
   databaseUrl: string
   machineId: string
   devices: Device[]
+  /** null: this machine's */
+  hostname: string | null
   queuePrefix: string
   childArguments: string[]
   config: Partial<Config>
@@ -109,7 +111,8 @@ function wrapStore(store: RunStore): RunStore {
 }
 
 const plan: WorkerPlan = JSON.parse(process.argv[2] ?? '')
-const { databaseUrl, machineId, devices, queuePrefix, childArguments } = plan
+const { databaseUrl, machineId, devices, hostname, queuePrefix, childArguments } = plan
 const config: Config = { ...readConfig({}), logLevel: 'debug', ...plan.config }
-await runWorkerProcess(config, databaseUrl, { machineId, devices, queuePrefix, childArguments, wrapStore })
+const parts = { machineId, devices, queuePrefix, childArguments, wrapStore }
+await runWorkerProcess(config, databaseUrl, hostname === null ? parts : { ...parts, hostname })
 report({ ready: true })

@@ -35,6 +35,7 @@ export async function startTestWorker(
   const whole: WorkerPlan = {
     machineId: `machine of ${plan.databaseUrl}`,
     devices: ['CPU'],
+    hostname: null,
     queuePrefix: new URL(plan.databaseUrl).pathname.slice(1),
     childArguments: [],
     ...plan,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectDatabase } from '../../../src/db/client.ts'
@@ -214,5 +215,20 @@ describe('queuePositions', async () => {
     await retryRun(db, first)
     expect(await positions()).toEqual([3, 1, 2, 1])
     expect(await countStatements(() => queuePositions(db, [second, third]))).toBe(1)
+  })
+
+  it('counts runs that are placed on a machine or a worker in queues of their own', async () => {
+    const worker = randomUUID()
+    const lab = [
+      await insertSampleRun(db, { placedHostname: 'lab' }),
+      await insertSampleRun(db, { placedHostname: 'lab' }),
+    ]
+    const others = [
+      await insertSampleRun(db, { placedHostname: 'office' }),
+      await insertSampleRun(db, { placedWorkerId: worker }),
+      await insertSampleRun(db, { placedHostname: 'lab', device: 'CUDA' }),
+    ]
+    const positions = await queuePositions(db, [...lab, ...others])
+    expect([...lab, ...others].map((id) => positions.get(id))).toEqual([1, 2, 1, 1, 1])
   })
 })

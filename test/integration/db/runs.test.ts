@@ -109,7 +109,14 @@ describe('takeRun', () => {
     const id = await insertSampleRun(db)
     const taken = await Promise.all(Array.from({ length: 10 }, () => takeRun(db, id, worker, never)))
     expect(taken.filter((run) => run !== null)).toEqual([
-      { runId: id, attempt: 1, device: 'CPU', spec: sampleRun().spec },
+      {
+        runId: id,
+        attempt: 1,
+        device: 'CPU',
+        placedHostname: null,
+        placedWorkerId: null,
+        spec: sampleRun().spec,
+      },
     ])
     expect(await requireRun(db, id)).toMatchObject({ status: 'RUNNING', workerId: worker, hostname: 'machine-a' })
     expect((await readEvents(db, id, 1, 10))[0]).toMatchObject({
@@ -140,6 +147,21 @@ describe('takeRun', () => {
     await finishRun(db, { runId, attempt }, { status: 'FAILED', error, log: null })
     expect(await takeRun(db, runId, worker, await databaseTime(db, -60_000))).toBeNull()
     expect(await takeRun(db, randomUUID(), worker, never)).toBeNull()
+  })
+
+  it('gives a placed run to no other machine or worker, also not when the one that had it is gone', async () => {
+    const [lab, office] = [await insertSampleWorker(db, 'lab'), await insertSampleWorker(db, 'office')]
+    const onHost = await insertSampleRun(db, { placedHostname: 'lab' })
+    const onWorker = await insertSampleRun(db, { placedWorkerId: lab })
+    for (const id of [onHost, onWorker]) {
+      expect(await takeRun(db, id, office, never)).toBeNull()
+      expect(await takeRun(db, id, lab, never)).toMatchObject({ attempt: 1 })
+    }
+    await removeWorker(db, lab)
+    const again = await insertSampleWorker(db, 'lab')
+    for (const id of [onHost, onWorker]) expect(await takeRun(db, id, office, never)).toBeNull()
+    expect(await takeRun(db, onHost, again, never)).toMatchObject({ attempt: 2 })
+    expect(await takeRun(db, onWorker, again, never)).toBeNull()
   })
 
   it(`fails a run that has cost ${mostTakes} workers, and lets the user retry it`, async () => {
@@ -302,8 +324,9 @@ describe('failUnstarted', () => {
       await insertSampleRun(db, { device: 'WEBGPU' }),
     ]
     const unavailable = { code: 'DEVICE_UNAVAILABLE', message: 'no CUDA', hint: null } as const
-    expect(await failUnstarted(db, 'CUDA', 60_000, unavailable)).toBe(0)
-    expect(await failUnstarted(db, 'CUDA', 0, unavailable)).toBe(1)
+    const queue = { device: 'CUDA', placedHostname: null, placedWorkerId: null } as const
+    expect(await failUnstarted(db, queue, 60_000, unavailable)).toBe(0)
+    expect(await failUnstarted(db, queue, 0, unavailable)).toBe(1)
     expect(await requireRun(db, cuda)).toMatchObject({ status: 'FAILED', errorCode: 'DEVICE_UNAVAILABLE' })
     expect(await requireRun(db, webgpu)).toMatchObject({ status: 'QUEUED' })
   })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,21 +9,23 @@ import { writeSafetensors } from '../../../src/checkpoints/write-safetensors.ts'
 import { readConfig } from '../../../src/config.ts'
 import { connectDatabase, type Database } from '../../../src/db/client.ts'
 import { findSubjects } from '../../../src/db/run-parts.ts'
+import type { RunQueue } from '../../../src/db/run-queue.ts'
 import { requireRun } from '../../../src/db/runs.ts'
 import { retry } from '../../../src/jobs/control.ts'
-import type { Device } from '../../../src/jobs/glossary.ts'
+import { queueName } from '../../../src/jobs/queue-names.ts'
 import { parseSpec, specHash } from '../../../src/jobs/spec.ts'
 import { type Submission, submitRun } from '../../../src/jobs/submit.ts'
+import { insertSampleWorker } from '../../support/sample-runs.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 import { tinyOverrides, tinySource, tinySpec } from '../../support/tiny-spec.ts'
 
 let db: Database
 /** What was enqueued; the transport itself is tested with a worker at its other end. */
-let sent: [string, Device, number][] = []
+let sent: [string, string, number][] = []
 const queues = {
-  enqueue: async (...message: [string, Device, number]) => {
-    sent.push(message)
+  enqueue: async (runId: string, queue: RunQueue, attempt: number) => {
+    sent.push([runId, queueName(queue), attempt])
   },
 }
 const config = readConfig({})
@@ -51,7 +54,7 @@ describe('submitting a run', () => {
       { name: 'gpt2', modelName: 'gpt2', attentionKind: 'MHA', kvHeads: 4, synthetic: true },
       { name: 'gpt2-kv1', modelName: 'gpt2', attentionKind: 'MQA', kvHeads: 1, synthetic: true },
     ])
-    expect(sent).toEqual([[runId, 'CPU', 1]])
+    expect(sent).toEqual([[runId, 'kvscope-cpu', 1]])
   })
 
   it('makes default names unique and keeps given ones', async () => {
@@ -158,6 +161,45 @@ describe('submitting a run', () => {
     await expect(submit({ spec: tinySpec(), ...more })).rejects.toMatchObject({ code })
   })
 
+  it('puts a run that is placed on a machine into its queue, also before a worker is there', async () => {
+    sent = []
+    const { runId } = await submit({ spec: tinySpec({ placement: { hostname: 'lab' } }) })
+    expect(await requireRun(db, runId)).toMatchObject({ placedHostname: 'lab', placedWorkerId: null, status: 'QUEUED' })
+    expect(sent).toEqual([[runId, queueName({ device: 'CPU', placedHostname: 'lab', placedWorkerId: null }), 1]])
+  })
+
+  it('puts a run that is placed on a live worker into its queue, and refuses a device that it does not offer', async () => {
+    sent = []
+    const workerId = await insertSampleWorker(db)
+    const { runId } = await submit({ spec: tinySpec({ placement: { workerId } }) })
+    expect(await requireRun(db, runId)).toMatchObject({ placedHostname: null, placedWorkerId: workerId })
+    expect(sent).toEqual([[runId, `kvscope-cpu-worker-${workerId}`, 1]])
+    const subjects = [{ source: tinySource, device: 'CUDA' as const }]
+    await expect(submit({ spec: tinySpec({ subjects, placement: { workerId } }) })).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      message: expect.stringMatching(`${workerId}, which does not offer CUDA; alive: .*${workerId} on here \\(CPU\\)`),
+    })
+  })
+
+  it('refuses a run placed on a worker that is unknown or silent, naming those that live', async () => {
+    const [alive, silent] = [await insertSampleWorker(db, 'office'), await insertSampleWorker(db)]
+    await db.worker.update({ where: { id: silent }, data: { lastSeen: new Date(0) } })
+    for (const workerId of [silent, randomUUID()]) {
+      await expect(submit({ spec: tinySpec({ placement: { workerId } }) })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringMatching(`${workerId}, which is not alive; .*${alive} on office`),
+      })
+    }
+  })
+
+  it('refuses a placement on both a machine and a worker, and on neither', async () => {
+    const invalid = { code: 'VALIDATION_FAILED' }
+    const both = { hostname: 'lab', workerId: randomUUID() }
+    await expect(submit({ spec: tinySpec({ placement: both }) })).rejects.toMatchObject(invalid)
+    await expect(submit({ spec: tinySpec({ placement: {} }) })).rejects.toMatchObject(invalid)
+    await expect(submit({ spec: tinySpec({ placement: { hostname: 'a\0b' } }) })).rejects.toMatchObject(invalid)
+  })
+
   it('keeps the run when the queue cannot be reached: the sweeper enqueues it', async () => {
     const broken = {
       enqueue: async () => {
@@ -175,7 +217,7 @@ describe('an idempotency key', () => {
     sent = []
     const reordered = Object.fromEntries(Object.entries(tinySpec()).reverse())
     expect(await submit({ spec: reordered, idempotencyKey: 'same' })).toEqual({ ...first, alreadyExisted: true })
-    expect(sent).toEqual([[first.runId, 'CPU', 1]])
+    expect(sent).toEqual([[first.runId, 'kvscope-cpu', 1]])
   })
 
   it('finds its run where the model that was asked for is gone', async () => {
@@ -194,6 +236,14 @@ describe('an idempotency key', () => {
     await expect(submit({ spec: tinySpec({ seed: 1 }), idempotencyKey: 'taken' })).rejects.toMatchObject({
       code: 'CONFLICT',
     })
+  })
+
+  it('finds a run placed on a worker that is gone meanwhile', async () => {
+    const workerId = await insertSampleWorker(db)
+    const submission = { spec: tinySpec({ placement: { workerId } }), idempotencyKey: 'placed' }
+    const first = await submit(submission)
+    await db.worker.delete({ where: { id: workerId } })
+    expect(await submit(submission)).toEqual({ ...first, alreadyExisted: true })
   })
 
   it('gives one run to many that ask at once', async () => {

@@ -4,9 +4,12 @@ import { readConfig } from '../../../src/config.ts'
 import { connectDatabase, type Database } from '../../../src/db/client.ts'
 import { readEvents } from '../../../src/db/events.ts'
 import { insertSeries } from '../../../src/db/results.ts'
+import type { RunQueue } from '../../../src/db/run-queue.ts'
 import { finishRun, requireRun, takeRun } from '../../../src/db/runs.ts'
 import { databaseTime, registerWorker } from '../../../src/db/workers.ts'
 import type { Device } from '../../../src/jobs/glossary.ts'
+import { queueName } from '../../../src/jobs/queue-names.ts'
+import type { BenchmarkSpecInput } from '../../../src/jobs/spec.ts'
 import { submitRun } from '../../../src/jobs/submit.ts'
 import { type Sweeper, startSweeper } from '../../../src/jobs/sweep.ts'
 import { createLogger } from '../../../src/log.ts'
@@ -14,14 +17,20 @@ import { until } from '../../support/processes.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { tinySource, tinySpec } from '../../support/tiny-spec.ts'
 
+type PlacementInput = NonNullable<BenchmarkSpecInput['placement']>
+
 const databaseUrl = await createTestDatabase()
 const logger = createLogger('worker', 'silent')
 let db: Database
 let sent: string[] = []
+let emptied: string[] = []
 let sweepers: Sweeper[] = []
 const queues = {
-  enqueue: async (runId: string, device: Device, attempt: number) => {
-    sent.push(`${runId} ${device} ${attempt}`)
+  enqueue: async (runId: string, queue: RunQueue, attempt: number) => {
+    sent.push(`${runId} ${queueName(queue)} ${attempt}`)
+  },
+  empty: async (queue: RunQueue) => {
+    emptied.push(queueName(queue))
   },
 }
 
@@ -32,14 +41,14 @@ function sweeper(deviceTimeoutMs = 60_000): Sweeper {
   return made
 }
 
-async function submit(device: Device = 'CPU'): Promise<string> {
-  const spec = tinySpec({ subjects: [{ source: tinySource, device }] })
+async function submit(device: Device = 'CPU', placement: PlacementInput | null = null): Promise<string> {
+  const spec = tinySpec({ subjects: [{ source: tinySource, device }], placement })
   return (await submitRun({ db, queues, config: readConfig({}) }, { spec })).runId
 }
 
-async function addWorker(lastSeenAgoMs: number, devices: Device[] = ['CPU']): Promise<string> {
+async function addWorker(lastSeenAgoMs: number, devices: Device[] = ['CPU'], hostname = 'somewhere'): Promise<string> {
   const id = randomUUID()
-  await registerWorker(db, { id, hostname: 'somewhere', pid: 1, machineId: 'machine', devices })
+  await registerWorker(db, { id, hostname, pid: 1, machineId: 'machine', devices })
   await db.worker.update({ where: { id }, data: { lastSeen: await databaseTime(db, lastSeenAgoMs) } })
   return id
 }
@@ -52,6 +61,7 @@ beforeEach(async () => {
   await db.run.deleteMany()
   await db.worker.deleteMany()
   sent = []
+  emptied = []
   sweepers = []
 })
 afterEach(async () => {
@@ -65,7 +75,7 @@ it('enqueues a run that has waited for a while again, and leaves a fresh one alo
   await submit()
   sent = []
   await sweeper().sweep()
-  expect(sent).toEqual([`${old} CPU 1`])
+  expect(sent).toEqual([`${old} kvscope-cpu 1`])
 })
 
 it('queues a run whose worker is silent or gone for its next attempt, and leaves one that is worked on alone', async () => {
@@ -76,7 +86,7 @@ it('queues a run whose worker is silent or gone for its next attempt, and leaves
   await takeRun(db, worked, await addWorker(0), never)
   sent = []
   await sweeper().sweep()
-  expect(sent.sort()).toEqual([`${silent} CPU 2`, `${gone} CPU 2`].sort())
+  expect(sent.sort()).toEqual([`${silent} kvscope-cpu 2`, `${gone} kvscope-cpu 2`].sort())
   const queued = { status: 'QUEUED', attempt: 1, takes: 1, workerId: null, startedAt: null }
   expect(await requireRun(db, silent)).toMatchObject(queued)
   expect(await requireRun(db, gone)).toMatchObject(queued)
@@ -140,7 +150,7 @@ it('counts no silence from while the database was away, and counts it afterwards
     later(1000)
     await one.sweep()
     expect(await statuses()).toEqual(['QUEUED', 'QUEUED'])
-    expect(sent).toContain(`${running} CPU 2`)
+    expect(sent).toContain(`${running} kvscope-cpu 2`)
     later(59_000)
     await one.sweep()
     expect(await statuses()).toEqual(['FAILED', 'FAILED'])
@@ -164,6 +174,55 @@ it('fails a run whose device nobody has offered for the whole time, naming devic
     errorHint: expect.stringMatching(/kvscope worker/),
   })
   expect((await requireRun(db, cpu)).status).toBe('QUEUED')
+})
+
+it('enqueues placed runs again into their own queues', async () => {
+  const worker = await addWorker(0)
+  const [host, own] = [await submit('CPU', { hostname: 'lab' }), await submit('CPU', { workerId: worker })]
+  for (const runId of [host, own]) await age(runId, 5000)
+  sent = []
+  await sweeper().sweep()
+  expect(sent).toEqual([
+    `${host} ${queueName({ device: 'CPU', placedHostname: 'lab', placedWorkerId: null })} 1`,
+    `${own} kvscope-cpu-worker-${worker} 1`,
+  ])
+})
+
+it('keeps an orphan of a placed worker in its queue, whoever else is idle', async () => {
+  await addWorker(0, ['CPU'], 'another host')
+  const dead = await addWorker(0, ['CPU'], 'lab')
+  const runId = await submit('CPU', { hostname: 'lab' })
+  expect(await takeRun(db, runId, dead, new Date(0))).toMatchObject({ attempt: 1, placedHostname: 'lab' })
+  await db.worker.update({ where: { id: dead }, data: { lastSeen: await databaseTime(db, 5000) } })
+  sent = []
+  await sweeper().sweep()
+  const queue = queueName({ device: 'CPU', placedHostname: 'lab', placedWorkerId: null })
+  expect(sent).toEqual([`${runId} ${queue} 2`])
+})
+
+it('fails runs whose host or worker nobody serves, naming the placement and who lives, and leaves the others', async () => {
+  const [alive, gone] = [await addWorker(0, ['CPU'], 'office'), await addWorker(0, ['CPU'], 'gone host')]
+  const [host, worker] = [await submit('CPU', { hostname: 'lab' }), await submit('CPU', { workerId: gone })]
+  const cuda = await submit('CUDA', { hostname: 'office' })
+  const served = [await submit(), await submit('CPU', { hostname: 'office' }), await submit('CPU', { workerId: alive })]
+  await db.worker.delete({ where: { id: gone } })
+  const one = sweeper(300)
+  await until('the placed runs failed', async () => {
+    await db.worker.updateMany({ data: { lastSeen: await databaseTime(db) } })
+    await one.sweep()
+    return (await db.run.count({ where: { status: 'FAILED' } })) === 3
+  })
+  const unavailable = (message: RegExp) => ({
+    status: 'FAILED',
+    errorCode: 'DEVICE_UNAVAILABLE',
+    errorMessage: expect.stringMatching(message),
+  })
+  const living = `alive: ${alive} on office \\(CPU\\)`
+  expect(await requireRun(db, host)).toMatchObject(unavailable(new RegExp(`host "lab".*CPU for 0\\.3 s; ${living}`)))
+  expect(await requireRun(db, worker)).toMatchObject(unavailable(new RegExp(`worker ${gone}.*CPU.*${living}`)))
+  expect(await requireRun(db, cuda)).toMatchObject(unavailable(new RegExp(`host "office".*CUDA.*${living}`)))
+  for (const runId of served) expect((await requireRun(db, runId)).status).toBe('QUEUED')
+  expect(emptied).toEqual([`kvscope-cpu-worker-${gone}`])
 })
 
 it('gives workers the whole time from when it first looks, however long the run has waited', async () => {
@@ -219,6 +278,7 @@ it('sweeps in one process at a time', async () => {
     release = resolve
   })
   const slow = {
+    ...queues,
     enqueue: async (id: string) => {
       sent.push(`slow ${id}`)
       await held
