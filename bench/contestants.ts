@@ -2,9 +2,9 @@ import { dirname } from 'node:path'
 import { AutoModelForCausalLM, env, Tensor as PeerTensor, StoppingCriteria } from '@huggingface/transformers'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { now } from '../src/bench/clock.ts'
-import type { SubjectCheckpoint } from '../src/bench/open-subject.ts'
 import { argmax } from '../src/models/generate.ts'
 import { loadModel } from '../src/models/runner.ts'
+import type { OpenedModel } from '../src/models/synthetic.ts'
 
 /** One greedy generation, timed. */
 export interface Generation {
@@ -22,10 +22,7 @@ export interface Contestant {
 }
 
 /** kvscope's own engine, with its JavaScript-owned cache. */
-export async function kvscopeContestant(
-  { checkpoint, config }: SubjectCheckpoint,
-  threads: number,
-): Promise<Contestant> {
+export async function kvscopeContestant({ checkpoint, config }: OpenedModel, threads: number): Promise<Contestant> {
   const model = await loadModel(checkpoint, config, { provider: 'cpu', threads })
   return {
     name: 'kvscope',
@@ -49,7 +46,7 @@ export async function kvscopeContestant(
 export async function bareContestant(
   name: string,
   file: string,
-  { config }: SubjectCheckpoint,
+  { config }: OpenedModel,
   threads: number,
 ): Promise<Contestant> {
   const session = await InferenceSession.create(file, sessionOptions(threads))

@@ -1,13 +1,12 @@
 import { copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { SubjectCheckpoint } from '../src/bench/open-subject.ts'
+import type { OpenedModel } from '../src/models/synthetic.ts'
 import { buildPeerGraph, type PeerGraphOptions } from './peer-graph.ts'
 
 type GraphOptions = Omit<PeerGraphOptions, 'weightsFile'>
-type Subject = Pick<SubjectCheckpoint, 'checkpoint' | 'config'>
 
 /** Writes a peer's graph into a folder that transformers.js reads, which is made anew. */
-export async function writePeerFolder(folder: string, subject: Subject, options: GraphOptions): Promise<string> {
+export async function writePeerFolder(folder: string, subject: OpenedModel, options: GraphOptions): Promise<string> {
   await rm(folder, { recursive: true, force: true })
   const file = await writePeerExport(folder, subject, options)
   const external = { use_external_data_format: { 'model.onnx': 1 } }
@@ -23,7 +22,7 @@ export async function writePeerFolder(folder: string, subject: Subject, options:
  */
 export async function writePeerExport(
   folder: string,
-  { checkpoint, config }: Subject,
+  { checkpoint, config }: OpenedModel,
   options: GraphOptions,
 ): Promise<string> {
   const weights = checkpoint.tensors.get('wte.weight')

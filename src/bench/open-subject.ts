@@ -2,11 +2,12 @@ import { basename } from 'node:path'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { type ExportedCheckpoint, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
 import { convertKvHeads } from '../models/convert.ts'
-import { openSynthetic } from '../models/synthetic.ts'
+import { type OpenedModel, openSynthetic } from '../models/synthetic.ts'
 import type { OpenedSubject } from './result.ts'
 import { storedDtype } from './stored-dtype.ts'
 
@@ -19,6 +20,8 @@ export interface SubjectPlaces {
 export interface SubjectCheckpoint {
   checkpoint: Checkpoint
   config: ModelConfig
+  /** the same checkpoint with the ONNX export that transformers.js runs; null: kvscope's own engine runs the weights */
+  exported: ExportedCheckpoint | null
 }
 
 /**
@@ -27,25 +30,45 @@ export interface SubjectCheckpoint {
  * @throws AppError PATH_FORBIDDEN, NOT_FOUND, CHECKPOINT_INVALID, CONFIG_UNSUPPORTED, VALIDATION_FAILED, OUT_OF_DISK
  */
 export async function openSubject(
-  { source, convert }: SubjectSpec,
+  { source, convert, dtype, runtime }: SubjectSpec,
   { dataDir, modelRoots }: SubjectPlaces,
   onProgress: (fraction: number) => void,
 ): Promise<SubjectCheckpoint> {
-  const opened =
-    'synthetic' in source
-      ? await openSynthetic(source.synthetic, dataDir, onProgress)
-      : await openLocal(source.local.path, modelRoots)
-  if (convert === null) return opened
-  return convertKvHeads(opened.checkpoint, opened.config, convert, dataDir, onProgress)
+  if ('synthetic' in source) {
+    const opened = await openSynthetic(source.synthetic, dataDir, onProgress)
+    return { ...(await derive(opened, convert, dataDir, onProgress)), exported: null }
+  }
+  const folder = await confine(source.local.path, modelRoots)
+  if (runtime === 'TRANSFORMERS_JS') {
+    const exported = await openExport(folder, dtype)
+    return { checkpoint: exported, config: configOf(exported), exported }
+  }
+  const checkpoint = await openCheckpoint(folder)
+  return {
+    ...(await derive({ checkpoint, config: configOf(checkpoint) }, convert, dataDir, onProgress)),
+    exported: null,
+  }
 }
 
-async function openLocal(path: string, modelRoots: readonly string[]): Promise<SubjectCheckpoint> {
-  const checkpoint = await openCheckpoint(await confine(path, modelRoots))
-  return { checkpoint, config: readModelConfig(checkpoint.config, basename(checkpoint.directory)) }
+function configOf({ config, directory }: Checkpoint): ModelConfig {
+  return readModelConfig(config, basename(directory))
 }
 
-/** What is stored of an opened subject. */
-export function describeOpened(index: number, { checkpoint, config }: SubjectCheckpoint): OpenedSubject {
-  const dtype = storedDtype(checkpoint, config)
-  return { index, dtype, computeDtype: 'F32', fingerprint: checkpoint.fingerprint }
+async function derive(
+  { checkpoint, config }: OpenedModel,
+  convert: SubjectSpec['convert'],
+  dataDir: string,
+  onProgress: (fraction: number) => void,
+): Promise<OpenedModel> {
+  return convert === null ? { checkpoint, config } : convertKvHeads(checkpoint, config, convert, dataDir, onProgress)
+}
+
+/** What is stored of an opened subject. The runtime widens 16-bit weights of our graphs; an export computes as it was made. */
+export function describeOpened(
+  index: number,
+  { checkpoint, config, exported = null }: OpenedModel & { exported?: ExportedCheckpoint | null },
+): OpenedSubject {
+  const { fingerprint } = checkpoint
+  if (exported === null) return { index, dtype: storedDtype(checkpoint, config), computeDtype: 'F32', fingerprint }
+  return { index, dtype: exported.export.weights, computeDtype: exported.export.cached, fingerprint }
 }

@@ -4,9 +4,9 @@ import type { MeasuredSeries, Warning } from '../stats/measured-series.ts'
 export interface OpenedSubject {
   /** place in the spec's list */
   index: number
-  /** as stored in the checkpoint: the one that holds most bytes of the weights */
-  dtype: string
-  /** as the engine computes: 16-bit weights are widened on load */
+  /** as stored: the one that holds most bytes of the weights; null where an export is quantised */
+  dtype: string | null
+  /** as the graph computes: our own widen 16-bit weights on load, an export is as it was made */
   computeDtype: string
   fingerprint: string
 }

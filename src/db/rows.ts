@@ -45,7 +45,8 @@ export interface NewSubject {
 /** What the opened checkpoint adds to a subject; what is left out stays as it is. */
 export interface OpenedSubjectRow {
   index: number
-  dtype: string
+  /** null where an export's weights are quantised */
+  dtype: string | null
   computeDtype: string
   fingerprint: string
   /** the number that "one for each physical core" came to */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { ensurePromptFits } from '../bench/limits.ts'
-import type { SubjectCheckpoint } from '../bench/open-subject.ts'
 import { AppError } from '../errors.ts'
 import { diversityPrompts } from '../heads/prompts.ts'
 import { checkPositions } from '../jobs/check-attention-maps.ts'
 import type { AttentionMapsSpec } from '../jobs/spec.ts'
+import type { OpenedModel } from '../models/synthetic.ts'
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.ts'
 
 export interface EncodedPrompt {
@@ -28,7 +28,7 @@ export interface EncodedPrompts {
 export async function encodePrompts(
   spec: AttentionMapsSpec,
   name: string,
-  { checkpoint, config }: SubjectCheckpoint,
+  { checkpoint, config }: OpenedModel,
 ): Promise<EncodedPrompts> {
   const { tokenIds, generatedTokens } = spec
   if (tokenIds !== null) {

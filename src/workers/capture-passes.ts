@@ -1,15 +1,15 @@
 import { setImmediate } from 'node:timers/promises'
-import type { SubjectCheckpoint } from '../bench/open-subject.ts'
 import type { Report } from '../bench/progress.ts'
 import { AppError } from '../errors.ts'
 import type { MapRows } from '../heads/map-rows.ts'
 import { type CapturedRows, captureAttention } from '../models/attention-capture.ts'
 import type { CapturePlan } from '../models/capture-plan.ts'
 import { loadModel } from '../models/runner.ts'
+import type { OpenedModel } from '../models/synthetic.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
 import { decodeHalves } from '../render/half-float.ts'
 
-export interface CapturePasses extends SubjectCheckpoint {
+export interface CapturePasses extends OpenedModel {
   name: string
   provider: ExecutionProvider
   threads: number

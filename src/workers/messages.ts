@@ -30,7 +30,8 @@ export type ParentMessage = StartMessage | AckMessage
 /** What is known of a subject once its weights have been opened. */
 export interface OpenedSubject {
   index: number
-  dtype: string
+  /** null where an export's weights are quantised */
+  dtype: string | null
   computeDtype: string
   fingerprint: string
 }
