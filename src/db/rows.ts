@@ -5,6 +5,7 @@ import type {
   Run,
   RunEvent,
   RunLabel,
+  Runtime,
   Subject,
   Worker,
 } from '../generated/prisma/client.ts'
@@ -37,6 +38,8 @@ export interface NewSubject {
   kvHeads: number | null
   device: Device
   threads: number | null
+  /** left out: KVSCOPE */
+  runtime?: Runtime
   synthetic: boolean
   /** ModelFacts of src/architecture */
   model: unknown

@@ -57,10 +57,11 @@ export async function insertRun(db: Database, run: NewRun): Promise<{ runId: str
         INSERT INTO "RunLabel" ("runId", key, value)
         SELECT run.id, item.key, item.value FROM run, jsonb_to_recordset(${labels}::jsonb) AS item(key text, value text)
       ), subject AS (
-        INSERT INTO "Subject" ("runId", index, name, "modelName", "attentionKind", "kvHeads", device, threads, synthetic, model)
+        INSERT INTO "Subject" ("runId", index, name, "modelName", "attentionKind", "kvHeads", device, threads, runtime,
+          synthetic, model)
         SELECT run.id, place - 1, item->>'name', item->>'modelName', (item->>'attentionKind')::"AttentionKind",
-          (item->>'kvHeads')::int, (item->>'device')::"Device", (item->>'threads')::int, (item->>'synthetic')::boolean,
-          item->'model'
+          (item->>'kvHeads')::int, (item->>'device')::"Device", (item->>'threads')::int,
+          coalesce(item->>'runtime', 'KVSCOPE')::"Runtime", (item->>'synthetic')::boolean, item->'model'
         FROM run, jsonb_array_elements(${subjects}::jsonb) WITH ORDINALITY AS items(item, place)
       ), event AS (
         INSERT INTO "RunEvent" ("runId", seq, at, attempt, status, fraction)

@@ -80,6 +80,7 @@ function snapshot({ spec, facts, synthetic }: PlannedSubject) {
     kvHeads: facts.kvHeads,
     device: spec.device,
     threads: spec.threads,
+    runtime: spec.runtime,
     synthetic,
     model: facts,
   }
