@@ -52,8 +52,8 @@ export const subject: SubjectResolvers = {
   model: (row) => modelOf(row),
   dtype: ({ dtype }) => weightDtypeOf(dtype),
   computeDtype: ({ computeDtype }) => weightDtypeOf(computeDtype),
-  // The JavaScript-owned cache keeps what the graph computes; other caches will say so in the row.
-  kvDtype: () => 'F32',
+  // Caches keep what the graph computes: ours float32, an export's half-floats where it was exported so.
+  kvDtype: ({ computeDtype }) => (computeDtype === 'F16' ? 'F16' : 'F32'),
 }
 
 export const series: SeriesResolvers = {
