@@ -1,20 +1,16 @@
 import { createHash } from 'node:crypto'
-import { realpath, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import { familyOf } from '../architecture/families.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
 import type { Checkpoint, TensorEntry } from '../checkpoints/checkpoint.ts'
-import { syntheticKey } from '../checkpoints/open.ts'
 import { readTensor } from '../checkpoints/read-tensor.ts'
-import { readHeader } from '../checkpoints/safetensors.ts'
-import { removeAbandoned } from '../checkpoints/write-beside.ts'
-import { type TensorToWrite, writeSafetensors } from '../checkpoints/write-safetensors.ts'
+import type { TensorToWrite } from '../checkpoints/write-safetensors.ts'
 import { AppError } from '../errors.ts'
+import { derivedFile, derivedMetadata, openDerived } from './derived-weights.ts'
 import { type HeadLayout, headAxis, type PoolMethod, poolHeads } from './head-pooling.ts'
 import { findFamily } from './registry.ts'
-import { type OpenedModel, weightsFolder } from './synthetic.ts'
+import type { OpenedModel } from './synthetic.ts'
 
 export interface Conversion {
   kvHeads: number
@@ -28,7 +24,7 @@ const nameOf = ({ kvHeads, method }: Conversion) => `kv${kvHeads}-${method.toLow
 
 /** The file of a checkpoint's conversion, whether it has been written yet or not. */
 export function conversionFile(checkpoint: Checkpoint, conversion: Conversion, dataDir: string): string {
-  return join(weightsFolder(dataDir), `${readable(checkpoint)}-${nameOf(conversion)}.safetensors`)
+  return derivedFile(checkpoint, nameOf(conversion), dataDir)
 }
 
 /**
@@ -57,39 +53,22 @@ export async function convertKvHeads(
   const pooledConfig = withKvHeads(config, kvHeads)
   if (config.attention.every((shape) => shape.kvHeads === kvHeads)) return { checkpoint, config }
 
-  const conversion = nameOf({ kvHeads, method })
-  const replaced = findReplaced(checkpoint, config, pooledConfig)
-  const file = conversionFile(checkpoint, { kvHeads, method }, dataDir)
-  const metadata = {
-    'kvscope.source': checkpoint.fingerprint,
-    'kvscope.conversion': `${conversion}/${conversionVersion}`,
-    ...(checkpoint.synthetic ? { [syntheticKey]: 'true' } : {}),
-  }
-  if ((await readReplaced(file, metadata, replaced)) === null) {
-    const tensors = replaced.map((tensor) => pooled(tensor, kvHeads, method))
-    await writeSafetensors(file, tensors, metadata, (written, total) => onProgress?.(written / total))
-  } else {
-    await removeAbandoned(file)
-  }
-  const entries = await readReplaced(file, metadata, replaced)
-  if (entries === null) throw new AppError('INTERNAL', `${file} is not what was written to it`)
+  const conversion = `${nameOf({ kvHeads, method })}/${conversionVersion}`
+  const entries = await openDerived(
+    conversionFile(checkpoint, { kvHeads, method }, dataDir),
+    derivedMetadata(checkpoint, conversion),
+    findReplaced(checkpoint, config, pooledConfig).map((tensor) => pooled(tensor, kvHeads, method)),
+    onProgress,
+  )
   return {
     checkpoint: {
       ...checkpoint,
       config: pooledConfig.raw,
       tensors: new Map([...checkpoint.tensors, ...entries]),
-      fingerprint: createHash('sha256')
-        .update(`${checkpoint.fingerprint}\0${conversion}/${conversionVersion}`)
-        .digest('hex'),
+      fingerprint: createHash('sha256').update(`${checkpoint.fingerprint}\0${conversion}`).digest('hex'),
     },
     config: pooledConfig,
   }
-}
-
-/** The source's folder by name, and its fingerprint, as folders of one name may differ. */
-function readable({ directory, fingerprint }: Checkpoint): string {
-  const name = basename(directory).replace(/[^\w.-]+/g, '_')
-  return `${name.slice(0, 100)}-${fingerprint.slice(0, 12)}`
 }
 
 interface ReplacedTensor {
@@ -149,33 +128,4 @@ function pooled({ source, layout, shape }: ReplacedTensor, kvHeads: number, meth
       if (start + out.length === values.length) values = new Float32Array(0)
     },
   }
-}
-
-/** The entries of a file written before; null where there is none, or where it is not of this source and conversion. */
-async function readReplaced(
-  path: string,
-  metadata: Readonly<Record<string, string>>,
-  replaced: readonly ReplacedTensor[],
-): Promise<Map<string, TensorEntry> | null> {
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  )
-  if (!isThere) return null
-  const file = await realpath(path)
-  const header = await readHeader(file).catch((error: unknown) => {
-    // Our own file and yet damaged, by a full disk or a power cut: it can be made again.
-    if (error instanceof AppError && error.code === 'CHECKPOINT_INVALID') return null
-    throw error
-  })
-  if (header === null || Object.entries(metadata).some(([key, value]) => header.metadata[key] !== value)) return null
-  const stored = new Map(header.tensors.map((tensor) => [tensor.name, tensor]))
-  const entries = new Map<string, TensorEntry>()
-  for (const { source, shape } of replaced) {
-    const tensor = stored.get(source.name)
-    if (tensor?.dtype !== 'F32' || tensor.shape.join() !== shape.join()) return null
-    const { name, offset, length } = tensor
-    entries.set(name, { name, dtype: 'F32', shape: tensor.shape, file, offset, length })
-  }
-  return entries
 }
