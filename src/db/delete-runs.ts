@@ -55,8 +55,9 @@ export async function deleteFinishedRuns(db: Queries, ids: readonly string[], ke
   }
 }
 
+/** Of ON DELETE RESTRICT: restrict_violation from PostgreSQL 18 on, foreign_key_violation before. */
 function isForeignKeyViolation(error: unknown): boolean {
-  return error instanceof Error && adapterCause(error).originalCode === '23503'
+  return error instanceof Error && ['23001', '23503'].includes(String(adapterCause(error).originalCode))
 }
 
 /** So many tiles are deleted by one sweep at most, of 128 KiB each. */

@@ -120,25 +120,6 @@ export async function editRun(
 }
 
 /**
- * Removes a run and everything stored with it.
- * @throws AppError NOT_FOUND; CONFLICT while it is queued or running
- */
-export async function deleteRun(db: Database, id: string): Promise<void> {
-  const deleted = await db.$queryRaw<unknown[]>`
-    WITH gone AS (
-      DELETE FROM "Run" WHERE id = ${requireRunId(id)}::uuid AND status NOT IN ('QUEUED', 'RUNNING') RETURNING id
-    )
-    SELECT id FROM gone WHERE pg_notify('kvscope_run', id::text)::text IS NOT NULL`
-  if (deleted.length > 0) return
-  const { status } = await requireRun(db, id)
-  throw new AppError(
-    'CONFLICT',
-    `run ${id} is ${status} and cannot be deleted`,
-    'Cancel it first, or wait until it ends.',
-  )
-}
-
-/**
  * How often a run is taken before it counts as the cause: an attempt that kills its worker process is found by the next
  * worker, and would go round for ever. Handing back does not count, and a retry by the user starts from 0.
  */

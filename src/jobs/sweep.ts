@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../db/client.ts'
+import { deleteLeftTiles } from '../db/delete-runs.ts'
 import { failUnstarted } from '../db/runs.ts'
 import { trySweepLock } from '../db/sweep-lock.ts'
 import {
@@ -38,7 +39,8 @@ const dayMs = 86_400_000
 
 /**
  * Finds, every `sweepMs`, what a lost message or a dead process has left behind: runs to be enqueued (again), runs
- * whose worker is gone, runs whose queue nobody reads, rows of earlier attempts, rows of dead workers. A run that is placed
+ * whose worker is gone, runs whose queue nobody reads, rows of earlier attempts, tiles of
+ * deleted runs, rows of dead workers. A run that is placed
  * stays where it is placed, whoever else is idle. The API and every worker have a sweeper; one sweeps at a time. Enqueuing
  * what is enqueued already does nothing.
  */
@@ -96,6 +98,7 @@ export function startSweeper({ db, queues, config, logger }: SweepContext): Swee
       await failUnserved()
       await enqueue(await findWaitingRuns(db, messageMs, enqueuedAtOnce), 'its message may be lost')
       await deleteEarlierAttempts(db)
+      await deleteLeftTiles(db)
       await deleteDeadWorkers(db, dayMs)
     })
   }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
 import { connectDatabase } from '../../../src/db/client.ts'
+import { deleteRun } from '../../../src/db/delete-runs.ts'
 import { appendProgress, readEvents } from '../../../src/db/events.ts'
 import { findLabels, findSubjects } from '../../../src/db/run-parts.ts'
 import {
   cancelRun,
-  deleteRun,
   editRun,
   failUnstarted,
   finishRun,
