@@ -24,9 +24,8 @@ export interface MisreadMatrix {
  * Where "the shared K" and "the shared V" of a Falcon stand if its fused weight is read as MQA's, all queries, one key, one
  * value, and whose rows they are in the layout that it has.
  */
-export function misreadAsMqa(config: ModelConfig): MisreadMatrix[] {
-  const { heads, headDim } = config
-  const kvHeads = config.attention[0]?.kvHeads ?? heads
+export function misreadAsMqa(sizes: { heads: number; kvHeads: number; headDim: number }): MisreadMatrix[] {
+  const { heads, kvHeads, headDim } = sizes
   return (['K', 'V'] as const).map((takenFor) => {
     const block = blockOf('byGroup', { projection: takenFor, head: 0 }, { heads, kvHeads: 1 })
     return {
@@ -42,7 +41,8 @@ export function falconClaims({ gpt2Medium, falcon }: LectureModels): LectureClai
   const gpt2 = describeModel(gpt2Medium, null)
   const facts = describeModel(falcon, null)
   const form = readFalconForm(falcon.raw)
-  const [key, value] = misreadAsMqa(falcon)
+  const { heads, keyDim: headDim } = facts
+  const [key, value] = misreadAsMqa({ heads, headDim, kvHeads: facts.kvHeads ?? heads })
   if (key === undefined || value === undefined) return []
   const words = lecturePrompt.split(' ').length
   return [
