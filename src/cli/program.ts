@@ -8,6 +8,7 @@ import { addGenerateCommand } from './generate.ts'
 import { addHeadsCommand } from './heads.ts'
 import { addInspectCommand } from './inspect.ts'
 import { addKvCommand } from './kv.ts'
+import { addLectureCommand } from './lecture.ts'
 import { addMigrateCommand } from './migrate.ts'
 import { addReportCommand } from './report.ts'
 import { addResetCommand } from './reset.ts'
@@ -51,6 +52,7 @@ export function createProgram(context: CommandContext): Command {
   addCompareCommand(program, context)
   addExportCommand(program, context)
   addReportCommand(program, context)
+  addLectureCommand(program, context)
   return program
 }
 
