@@ -1,16 +1,18 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { trialCost } from '../src/architecture/step-cost.ts'
 import { ensureMemory } from '../src/bench/limits.ts'
 import { openSubject } from '../src/bench/open-subject.ts'
 import { physicalCores } from '../src/bench/physical-cores.ts'
+import { tokensPerStep } from '../src/bench/plan.ts'
 import { planSubject } from '../src/bench/subject-config.ts'
 import { seededTokens } from '../src/bench/tokens.ts'
 import { readConfig } from '../src/config.ts'
 import { benchmarkSpec } from '../src/jobs/spec.ts'
 import { median } from '../src/stats/quantile.ts'
 import { seededRandom, shuffled } from '../src/stats/random.ts'
-import { ratioOfMedians } from '../src/stats/ratio.ts'
-import { openComputeProbe, prefillOperations } from './compute-bound.ts'
+import { medianOfBlockRatios } from '../src/stats/ratio.ts'
+import { openComputeProbe } from './compute-bound.ts'
 import {
   bareContestant,
   type Contestant,
@@ -100,7 +102,11 @@ await compute.close()
 const firsts = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.first)
 const decodes = (name: string, prompt: number) => series(name, prompt).map((generation) => generation.perToken)
 const bound = Math.max(...rates)
-const operations = prefillOperations(config, 512)
+const operations = trialCost(
+  config,
+  { depth: 0, promptTokens: 512, generatedTokens: 0, batch: 1 },
+  { tokensPerStep },
+).flops
 
 printTable(
   ['medians, ms', ...prompts.flatMap((prompt) => [`first p${prompt}`, `a token p${prompt}`]), 'of compute bound p512'],
@@ -115,7 +121,7 @@ console.log(
 )
 
 const theirsOverOurs = (name: string, theirs: number[], ours: number[]): Figure & { interval: string } => {
-  const { ratio, interval } = ratioOfMedians(ours, theirs, { paired: true })
+  const { ratio, interval } = medianOfBlockRatios(ours, theirs)
   return {
     name,
     value: ratio,

@@ -120,7 +120,7 @@ function weakestChange(series: Float64Array, changes: readonly number[]): number
   let nearest = Math.log1p(leastChange)
   for (const [place, change] of changes.entries()) {
     const [before, after] = levelsAround(series, changes, place)
-    const { ratio } = ratioOfMedians(before, after, { paired: false, resamples: 1 })
+    const { ratio } = ratioOfMedians(before, after, { resamples: 1 })
     const distance = Math.abs(Math.log(ratio))
     if (distance >= nearest) continue
     weakest = change
@@ -132,7 +132,7 @@ function weakestChange(series: Float64Array, changes: readonly number[]): number
 function ratioAround(series: Float64Array, changes: readonly number[], place: number, seed: number) {
   const [before, after] = levelsAround(series, changes, place)
   const resamples = Math.min(2000, Math.max(400, Math.floor(mostResampled / (before.length + after.length))))
-  return ratioOfMedians(before, after, { paired: false, resamples, seed })
+  return ratioOfMedians(before, after, { resamples, seed })
 }
 
 function levelsAround(series: Float64Array, changes: readonly number[], place: number): [Float64Array, Float64Array] {

@@ -1,7 +1,11 @@
-import { fewestForInterval, type Interval } from './bootstrap.ts'
+import type { Interval } from './bootstrap.ts'
+import { differencesOfRuns, differencesOfWork, mixedCauses } from './comparability.ts'
 import type { ComparableSeries } from './comparable-series.ts'
+import { tooFewSamples, whatItTakes } from './inconclusive.ts'
+import { minimumDetectableEffect } from './minimum-detectable-effect.ts'
 import { pairSeries, type SeriesPair } from './pair-series.ts'
-import { ratioOfMedians } from './ratio.ts'
+import { pairedPermutationTest, unpairedPermutationTest } from './permutation-test.ts'
+import { logBlockRatios, medianOfBlockRatios, ratioOfMedians } from './ratio.ts'
 import { defaultMargin, type Verdict, verdictOf } from './verdict.ts'
 
 export type Metric = 'TIME' | 'TOKENS_PER_SECOND' | 'KV_CACHE_BYTES' | 'PEAK_MEMORY_BYTES'
@@ -22,8 +26,8 @@ export interface CompareOptions {
 }
 
 /**
- * Every series of one run against the series of the same subject, phase and test of another. Where subject, test,
- * machine, device or threads differ the row is NOT_COMPARABLE and says why.
+ * Every series of one run against the series of the same subject, phase and test of another. Where subject, test, dtype,
+ * runtime, machine, device, threads or the engine differ the row is NOT_COMPARABLE and says why.
  */
 export function compareSeries<S extends ComparableSeries>(
   baseline: readonly S[],
@@ -36,14 +40,14 @@ export function compareSeries<S extends ComparableSeries>(
       const side = before === null ? 'baseline' : 'candidate'
       return { ...pair, ...notComparable([`the ${side} has no such series: its tests or subjects differ`]) }
     }
-    return { ...pair, ...compareUnless(differences(before, after), before, after, options) }
+    return { ...pair, ...compareUnless(differencesOfRuns(before, after), before, after, options) }
   })
 }
 
 /**
  * Every other subject of one run against the subject named: they differ on purpose and were timed in the same blocks,
- * so samples are paired. A lacking partner is a reason, and so are prompts of different lengths: two tokenizers make
- * different work of one text.
+ * so samples are paired. A lacking partner is a reason, and so are prompts of different lengths. Where they differ in more
+ * than one thing the row says so beside its verdict.
  */
 export function compareSubjects<S extends ComparableSeries>(
   series: readonly S[],
@@ -58,9 +62,26 @@ export function compareSubjects<S extends ComparableSeries>(
       )
       const row = { baseline: baseline ?? null, candidate, phase: candidate.phase, test: candidate.test }
       if (baseline === undefined) return { ...row, ...notComparable([`"${baselineSubject}" has no such series`]) }
-      const reasons = difference('prompt length', baseline.promptTokens, candidate.promptTokens)
-      return { ...row, ...compareUnless(reasons, baseline, candidate, options) }
+      const compared = compareUnless(differencesOfWork(baseline, candidate), baseline, candidate, options)
+      return { ...row, ...compared, reasons: [...compared.reasons, ...mixedCauses(baseline, candidate)] }
     })
+}
+
+/**
+ * Probability of a difference at least as uneven if both sides were alike, by the permutation test that fits: labels
+ * exchanged within blocks, or dealt out anew. Null where the row has no interval.
+ */
+export function pValueOf({ baseline, candidate, interval }: ComparisonRow<ComparableSeries>): number | null {
+  if (baseline === null || candidate === null || interval === null) return null
+  return areInterleaved(baseline, candidate)
+    ? pairedPermutationTest(logBlockRatios(baseline.samples, candidate.samples))
+    : unpairedPermutationTest(baseline.samples, candidate.samples)
+}
+
+/** Least difference of time that such samples would show in 90 of 100 runs, as a share; null where the row has no interval. */
+export function minimumDetectableOf({ baseline, candidate, interval }: ComparisonRow<ComparableSeries>): number | null {
+  if (baseline === null || candidate === null || interval === null) return null
+  return minimumDetectableEffect(interval, fewestOf(baseline, candidate))
 }
 
 type Compared = Pick<ComparisonRow<ComparableSeries>, 'ratio' | 'interval' | 'verdict' | 'reasons'>
@@ -84,13 +105,38 @@ function compareOne(baseline: ComparableSeries, candidate: ComparableSeries, opt
   if (baseline.samples.length === 0 || candidate.samples.length === 0)
     return inconclusive(null, 'a series has no samples yet')
 
-  const interleaved = baseline.runId === candidate.runId && baseline.samples.length === candidate.samples.length
-  const time = ratioOfMedians(baseline.samples, candidate.samples, { paired: interleaved })
-  const ratio = metric === 'TIME' ? time.ratio : 1 / time.ratio
-  if (time.interval === null) return inconclusive(ratio, tooFewSamples(baseline, candidate))
+  const paired = areInterleaved(baseline, candidate)
+  const time = paired
+    ? medianOfBlockRatios(baseline.samples, candidate.samples)
+    : ratioOfMedians(baseline.samples, candidate.samples)
+  // Time for one unit of work: per trial, or per token, of which trials of other tests have other numbers.
+  const work = metric === 'TIME' ? 1 : tokensOf(baseline) / tokensOf(candidate)
+  if (!Number.isFinite(work) || work === 0) return inconclusive(null, 'no tokens are processed in this phase')
+  const perUnit = (value: number) => value * work
+  const shown = (value: number) => (metric === 'TIME' ? perUnit(value) : 1 / perUnit(value))
+  const ratio = shown(time.ratio)
+  const samples = fewestOf(baseline, candidate)
+  if (time.interval === null) return inconclusive(ratio, tooFewSamples(samples))
   const { low, high, level } = time.interval
-  const interval = metric === 'TIME' ? time.interval : { low: 1 / high, high: 1 / low, level }
-  return { ratio, interval, verdict: verdictOf(time.interval, margin), reasons: [] }
+  const ofUnit = { low: perUnit(low), high: perUnit(high), level }
+  const [one, other] = [shown(low), shown(high)]
+  const interval = { low: Math.min(one, other), high: Math.max(one, other), level }
+  const verdict = verdictOf(ofUnit, margin)
+  const reasons = verdict === 'INCONCLUSIVE' ? [whatItTakes(interval, { samples, paired, margin })] : []
+  return { ratio, interval, verdict, reasons }
+}
+
+/** Timed in the same blocks: subjects of one run, each once a block. */
+function areInterleaved(baseline: ComparableSeries, candidate: ComparableSeries): boolean {
+  return baseline.runId === candidate.runId && baseline.samples.length === candidate.samples.length
+}
+
+function fewestOf(baseline: ComparableSeries, candidate: ComparableSeries): number {
+  return Math.min(baseline.samples.length, candidate.samples.length)
+}
+
+function tokensOf({ phase, promptTokens, generatedTokens, batch }: ComparableSeries): number {
+  return phase === 'LOAD' ? 0 : (promptTokens + generatedTokens) * batch
 }
 
 /** Byte counts have no spread and are no times: beyond the margin the ratio speaks for itself. */
@@ -101,32 +147,6 @@ function compareBytes(baseline: number | null, candidate: number | null, margin:
   const ratio = candidate / baseline
   if (Math.abs(ratio - 1) <= margin) return { ratio, interval: null, verdict: 'NO_DIFFERENCE', reasons: [] }
   return inconclusive(ratio, 'verdicts speak of time; a byte count is exact, so the ratio itself is the answer')
-}
-
-function tooFewSamples(baseline: ComparableSeries, candidate: ComparableSeries): string {
-  const fewest = Math.min(baseline.samples.length, candidate.samples.length)
-  if (fewest === 1) return 'one sample has no spread, so there is no interval'
-  return `${fewest} samples are too few for an interval, which takes ${fewestForInterval}`
-}
-
-function differences(baseline: ComparableSeries, candidate: ComparableSeries): string[] {
-  const reasons: string[] = []
-  const compare = (...compared: Parameters<typeof difference>) => reasons.push(...difference(...compared))
-  compare('subject', baseline.subjectName, candidate.subjectName)
-  if (baseline.subjectName === candidate.subjectName && baseline.fingerprint !== candidate.fingerprint) {
-    reasons.push(`subject differs: ${baseline.subjectName} has other weights (fingerprint) in the baseline`)
-  }
-  compare('test', baseline.test, candidate.test)
-  compare('prompt length', baseline.promptTokens, candidate.promptTokens)
-  compare('machine', baseline.hostname, candidate.hostname)
-  if (baseline.hostname === candidate.hostname) compare('processor', baseline.cpu, candidate.cpu)
-  compare('device', baseline.device, candidate.device)
-  compare('threads', baseline.threads, candidate.threads)
-  return reasons
-}
-
-function difference(what: string, before: string | number | null, after: string | number | null): string[] {
-  return before === after ? [] : [`${what} differs: ${before ?? 'default'} in the baseline, ${after ?? 'default'} here`]
 }
 
 function inconclusive(ratio: number | null, reason: string): Compared {

@@ -39,6 +39,16 @@ export const runDocument = /* GraphQL */ `
           warnings { ...WarningFields }
         }
         keyFigure { ...SeriesName }
+        fits {
+          subject { index }
+          phase
+          test
+          axis
+          fixed { ...EstimateFields }
+          slope { ...EstimateFields }
+          unit
+        }
+        chartUrl
         comparison {
           candidateId
           baseline { ...SeriesName }
@@ -47,6 +57,8 @@ export const runDocument = /* GraphQL */ `
           test
           ratio
           interval { ...IntervalFields }
+          pValue
+          minimumDetectable
           verdict
           reasons
         }

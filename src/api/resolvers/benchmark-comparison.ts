@@ -1,4 +1,5 @@
 import type { SeriesComparisonResolvers } from '../../generated/graphql.ts'
+import { minimumDetectableOf, pValueOf } from '../../stats/compare-series.ts'
 import { defaultMargin } from '../../stats/verdict.ts'
 import type { RequestContext } from '../context.ts'
 import { compareRuns, type MeasuredRun } from '../presenters/comparison.ts'
@@ -30,6 +31,8 @@ export const seriesComparison: SeriesComparisonResolvers = {
   baseline: ({ baseline }) => baseline?.row ?? null,
   candidate: ({ candidate }) => candidate?.row ?? null,
   test: ({ test }) => test || null,
+  pValue: (row) => pValueOf(row),
+  minimumDetectable: (row) => minimumDetectableOf(row),
   phase: ({ baseline, candidate }) => {
     const phase = (candidate ?? baseline)?.row.phase
     if (phase === undefined) throw new Error('a row of a comparison has neither side')

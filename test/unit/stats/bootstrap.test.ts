@@ -3,10 +3,8 @@ import { drawCounts, rank, resampledMedian } from '../../../src/stats/bootstrap.
 import { studentQuantile } from '../../../src/stats/normal.ts'
 import { median } from '../../../src/stats/quantile.ts'
 import { seededRandom, shuffled } from '../../../src/stats/random.ts'
-import { ratioOfMedians } from '../../../src/stats/ratio.ts'
 import { medianInterval } from '../../../src/stats/summary.ts'
-
-const gaussian = (random: () => number) => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+import { gaussian } from './noise.ts'
 
 describe('seededRandom', () => {
   it('repeats for a seed and differs between seeds', () => {
@@ -78,28 +76,5 @@ describe('studentQuantile', () => {
     [29, 2.045],
   ])('agrees with the tables at 0.975 and %i degrees of freedom', (degrees, expected) => {
     expect(studentQuantile(0.975, degrees) / expected).toBeCloseTo(1, 2)
-  })
-})
-
-describe('ratioOfMedians', () => {
-  it('is candidate over baseline', () =>
-    expect(ratioOfMedians([10, 10, 10], [5, 5, 5], { paired: false }).ratio).toBe(0.5))
-
-  it('is surer when blocks are paired and their noise is shared', () => {
-    const random = seededRandom(8)
-    const weather = Array.from({ length: 12 }, () => 100 + 20 * gaussian(random))
-    const baseline = weather.map((value) => value + 0.1 * gaussian(random))
-    const candidate = weather.map((value) => 0.9 * value + 0.1 * gaussian(random))
-    const width = (paired: boolean) => {
-      const { interval } = ratioOfMedians(baseline, candidate, { paired })
-      return interval ? interval.high - interval.low : Number.NaN
-    }
-    expect(width(true)).toBeLessThan(width(false) / 5)
-  })
-  it('has no interval when a side has two samples', () => {
-    expect(ratioOfMedians([1, 2, 3], [1, 2], { paired: false }).interval).toBeNull()
-  })
-  it('refuses to pair unequal numbers of samples', () => {
-    expect(() => ratioOfMedians([1, 2, 3], [1, 2], { paired: true })).toThrow(/not 3 and 2/)
   })
 })
