@@ -70,6 +70,11 @@ export function weightDifferenceAddress(
   return `/runs/${candidateId}/weights/${layer}/${projection}/${head}/difference.svg?baseline=${baselineId}`
 }
 
+/** The picture of a sweep. */
+export function runChartAddress(run: RunAttempt): string {
+  return `/runs/${run.id}/chart.svg?attempt=${run.attempt}`
+}
+
 /** The picture of a trend: what was asked for stands in the address, the filter as JSON. */
 export function trendChartAddress({ subject, phase, test, metric, limit, filter }: TrendInput): string {
   const asked = new URLSearchParams({ subject, phase })

@@ -49,8 +49,12 @@ function completeSeries(fields: RunFields): RunFields {
   const comparison = listOf<{ baseline: SeriesName | null; candidate: SeriesName | null }>(fields.comparison).map(
     (row) => ({ ...row, baseline: find(row.baseline), candidate: find(row.candidate) }),
   )
+  const fits = listOf<{ subject: { index: number } }>(fields.fits).map((fit) => ({
+    ...fit,
+    subject: subjects.find(({ index }) => index === fit.subject.index),
+  }))
   const [keyFigure = null] = listOf<SeriesName>([fields.keyFigure].filter((one) => one !== null))
-  return { ...fields, series, keyFigure: find(keyFigure), comparison }
+  return { ...fields, series, keyFigure: find(keyFigure), fits, comparison }
 }
 
 /** A list of the result, whose form the document decides. */

@@ -110,6 +110,10 @@ function valuesOf(drawn: Picture): readonly ArrayLike<unknown>[] {
       return drawn.picture.values
     case 'difference':
       return [drawn.picture.baseline.matrix.values, drawn.picture.candidate.matrix.values]
+    case 'lines':
+      return drawn.picture.lines.flatMap(({ points }) => points.map(({ samples }) => samples))
+    case 'trend':
+      return [drawn.picture.points]
   }
 }
 

@@ -5,6 +5,7 @@ import { serveExports } from '../exports/export-files.ts'
 import type { ExportServices } from '../exports/run-contents.ts'
 import { refuseEmbedding, requireToken } from './access.ts'
 import { serveAttentionFiles } from './attention-files.ts'
+import { serveBenchmarkFiles } from './benchmark-files.ts'
 import { startDrawing } from './drawing.ts'
 import { serveWeightFiles } from './weight-files.ts'
 
@@ -36,6 +37,7 @@ export function serveRunFiles(services: ExportServices): RunFiles {
   )
   serveAttentionFiles(router, { ...services, drawing })
   serveWeightFiles(router, { ...services, drawing })
+  serveBenchmarkFiles(router, { ...services, drawing })
   serveExports(router, { ...services, drawing })
   return { router, close: () => drawing.close() }
 }

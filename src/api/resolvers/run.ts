@@ -15,6 +15,7 @@ import { tokensPerSecond } from '../presenters/series.ts'
 import type { RunRow } from '../rows.ts'
 import { loadParts } from './benchmark-comparison.ts'
 import { checkPageSize } from './query.ts'
+import { sweepFields } from './sweep.ts'
 
 const typeNames = {
   BENCHMARK: 'BenchmarkRun',
@@ -42,6 +43,7 @@ export const runFields = {
 
 export const benchmarkRun: BenchmarkRunResolvers = {
   ...runFields,
+  ...sweepFields,
   series: ({ id }, _args, { loaders }) => loaders.series.load(id),
   keyFigure: async ({ id }, _args, { loaders }) => findKeySeries(await loaders.series.load(id)),
   comparison: async (run, { baseline }, context) => compareWithin(await loadParts(run, context), baseline ?? 0),

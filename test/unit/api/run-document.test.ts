@@ -64,6 +64,7 @@ describe('the document that an export reads a run with', () => {
     ['Token', []],
     ['Diversity', ['imageUrl']],
     ['HeadBehaviour', []],
+    ['Fit', []],
     ['Estimate', []],
     ['Interval', []],
     ['Warning', []],
