@@ -257,7 +257,24 @@ export function canonicalSpec(spec: RunSpec): string {
   return canonicalize(spec) ?? ''
 }
 
-/** sha256 of the canonical spec, hexadecimal. */
+/**
+ * Members that version 1 has gained since its first form, with the defaults that mean what it meant before. Whatever
+ * joins them later goes in here too.
+ */
+const laterDefaults = { targetPrecision: null, order: 'RANDOM', warmUp: true, sweep: null, placement: null }
+const laterSubjectDefaults = { dtype: null, runtime: 'KVSCOPE' }
+
+/**
+ * sha256 of the canonical spec, hexadecimal. What stands at a later default is left out, so that a request sent again
+ * after an upgrade has the hash that was stored before it.
+ */
 export function specHash(spec: RunSpec): string {
-  return createHash('sha256').update(canonicalSpec(spec)).digest('hex')
+  const subjects = spec.subjects.map((subject) => without(laterSubjectDefaults, subject))
+  const text = canonicalize({ ...without(laterDefaults, spec), subjects }) ?? ''
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function without(defaults: object, members: object): object {
+  const given = Object.entries(members)
+  return Object.fromEntries(given.filter(([key, value]) => !(key in defaults) || memberOf(defaults, key) !== value))
 }

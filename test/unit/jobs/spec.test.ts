@@ -13,6 +13,8 @@ const refusal = (fields: object) => {
   throw new Error('the spec was accepted')
 }
 
+const twoLayers = { synthetic: { preset: 'gpt2', seed: 1, overrides: { n_layer: 2 } } }
+
 describe('a spec', () => {
   it('is filled with its defaults, so that two ways to say the same are one spec', () => {
     const short = parseSpec(benchmark({ tests: [{ generatedTokens: 8 }] }))
@@ -36,6 +38,43 @@ describe('a spec', () => {
     })
     expect(canonicalSpec(short)).toBe(canonicalSpec(long))
     expect(specHash(short)).toBe(specHash(long))
+  })
+
+  it.each([
+    [
+      '2c9a4ef16daee141b2d4a9376df24510addcc67b8d8ba2e582b2e1aa46b9a996',
+      {
+        kind: 'BENCHMARK',
+        version: 1,
+        subjects: [
+          { source: twoLayers, threads: 1 },
+          { source: twoLayers, threads: 1, convert: { kvHeads: 1 } },
+        ],
+        prompt: 'The cat',
+        tests: [{ promptTokens: 16 }, { generatedTokens: 16, depth: 8 }],
+        blocks: 40,
+      },
+    ],
+    [
+      'a21704ffb76629f7be23cb8b55bd59c612b038af44028c1a8c8c4a4b67836138',
+      { kind: 'WEIGHT_SLICES', version: 1, subjects: [{ source: twoLayers }], rows: 8 },
+    ],
+    [
+      '7c7dadb2cf463d5f0af5155518aff9ed37d3bbe21b90a47d97f282e8df27f920',
+      { kind: 'ATTENTION_MAPS', version: 1, subjects: [{ source: twoLayers }], tokenIds: [1, 2, 3] },
+    ],
+  ])('has the hash %s that it had before runtimes, sweeps and placements', (hash, spec) => {
+    expect(specHash(parseSpec(spec))).toBe(hash)
+  })
+
+  it.each([
+    { placement: { hostname: 'lab' } },
+    { order: 'GIVEN' as const },
+    { warmUp: false },
+    { targetPrecision: 0.02 },
+    { subjects: [{ source: { synthetic: { preset: 'gpt2' } }, dtype: 'F16' as const }] },
+  ])('has another hash with %j', (more) => {
+    expect(specHash(parseSpec(benchmark(more)))).not.toBe(specHash(parseSpec(benchmark({}))))
   })
 
   it('has another hash for another seed', () => {
