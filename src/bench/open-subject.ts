@@ -7,6 +7,7 @@ import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
 import { convertKvHeads } from '../models/convert.ts'
+import { convertDtype } from '../models/convert-dtype.ts'
 import { type OpenedModel, openSynthetic } from '../models/synthetic.ts'
 import type { OpenedSubject } from './result.ts'
 import { storedDtype } from './stored-dtype.ts'
@@ -25,7 +26,7 @@ export interface SubjectCheckpoint {
 }
 
 /**
- * Opens the checkpoint of a subject, made first where it is synthetic or converted and not there yet.
+ * Opens the checkpoint of a subject, made first where it is synthetic, converted or of another dtype and not there yet.
  * @param onProgress told the share of the bytes written, from 0 to 1; never called where nothing is to be written
  * @throws AppError PATH_FORBIDDEN, NOT_FOUND, CHECKPOINT_INVALID, CONFIG_UNSUPPORTED, VALIDATION_FAILED, OUT_OF_DISK
  */
@@ -34,9 +35,10 @@ export async function openSubject(
   { dataDir, modelRoots }: SubjectPlaces,
   onProgress: (fraction: number) => void,
 ): Promise<SubjectCheckpoint> {
+  const write = { dataDir, onProgress }
   if ('synthetic' in source) {
     const opened = await openSynthetic(source.synthetic, dataDir, onProgress)
-    return { ...(await derive(opened, convert, dataDir, onProgress)), exported: null }
+    return { ...(await derive(opened, { convert, dtype }, write)), exported: null }
   }
   const folder = await confine(source.local.path, modelRoots)
   if (runtime === 'TRANSFORMERS_JS') {
@@ -44,23 +46,25 @@ export async function openSubject(
     return { checkpoint: exported, config: configOf(exported), exported }
   }
   const checkpoint = await openCheckpoint(folder)
-  return {
-    ...(await derive({ checkpoint, config: configOf(checkpoint) }, convert, dataDir, onProgress)),
-    exported: null,
-  }
+  const opened = { checkpoint, config: configOf(checkpoint) }
+  return { ...(await derive(opened, { convert, dtype }, write)), exported: null }
 }
 
 function configOf({ config, directory }: Checkpoint): ModelConfig {
   return readModelConfig(config, basename(directory))
 }
 
+/** K/V heads are pooled first, from the stored values, and rounded with the rest. */
 async function derive(
-  { checkpoint, config }: OpenedModel,
-  convert: SubjectSpec['convert'],
-  dataDir: string,
-  onProgress: (fraction: number) => void,
+  opened: OpenedModel,
+  { convert, dtype }: Pick<SubjectSpec, 'convert' | 'dtype'>,
+  { dataDir, onProgress }: { dataDir: string; onProgress: (fraction: number) => void },
 ): Promise<OpenedModel> {
-  return convert === null ? { checkpoint, config } : convertKvHeads(checkpoint, config, convert, dataDir, onProgress)
+  let { checkpoint, config } = opened
+  if (convert !== null) {
+    ;({ checkpoint, config } = await convertKvHeads(checkpoint, config, convert, dataDir, onProgress))
+  }
+  return dtype === null ? { checkpoint, config } : convertDtype(checkpoint, config, dtype, dataDir, onProgress)
 }
 
 /** What is stored of an opened subject. The runtime widens 16-bit weights of our graphs; an export computes as it was made. */

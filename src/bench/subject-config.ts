@@ -4,9 +4,11 @@ import { withKvHeads } from '../architecture/pool-kv-heads.ts'
 import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
+import { type OnnxExport, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
+import { subjectName } from '../jobs/spec-names.ts'
 import { storedDtype } from './stored-dtype.ts'
 
 /** What can be known of a subject without reading or making a weight. */
@@ -16,8 +18,12 @@ export interface SubjectPlan {
   config: ModelConfig
   /** before the conversion */
   original: ModelConfig
-  /** as the weights are stored before the conversion; where tensors differ, the one that holds most bytes */
-  dtype: WeightDtype
+  /** of the weights as they will be loaded; where tensors differ, of those that hold most bytes. Null: a quantised export */
+  dtype: WeightDtype | null
+  /** of the weights as the source has them */
+  stored: WeightDtype | null
+  /** what transformers.js will load; null: kvscope's own engine runs the weights */
+  exported: OnnxExport | null
 }
 
 /**
@@ -25,21 +31,26 @@ export interface SubjectPlan {
  * @throws AppError NOT_FOUND, PATH_FORBIDDEN, CHECKPOINT_INVALID, CONFIG_UNSUPPORTED, VALIDATION_FAILED
  */
 export async function planSubject(spec: SubjectSpec, modelRoots: readonly string[]): Promise<SubjectPlan> {
-  const { config: original, dtype } = await readSource(spec.source, modelRoots)
+  const { config: original, stored, exported } = await readSource(spec, modelRoots)
   const config = spec.convert === null ? original : withKvHeads(original, spec.convert.kvHeads)
-  const suffix = spec.convert === null ? '' : `-kv${spec.convert.kvHeads}`
-  return { name: spec.name ?? original.name + suffix, config, original, dtype }
+  const dtype = exported === null ? (spec.dtype ?? stored) : stored
+  return { name: spec.name ?? subjectName(original.name, spec), config, original, dtype, stored, exported }
 }
 
 async function readSource(
-  source: SubjectSpec['source'],
+  { source, runtime, dtype }: SubjectSpec,
   modelRoots: readonly string[],
-): Promise<{ config: ModelConfig; dtype: WeightDtype }> {
+): Promise<{ config: ModelConfig } & Pick<SubjectPlan, 'stored' | 'exported'>> {
   if ('synthetic' in source) {
     const { preset, overrides } = source.synthetic
-    return { config: overridePreset(preset, overrides).config, dtype: 'F32' }
+    return { config: overridePreset(preset, overrides).config, stored: 'F32', exported: null }
   }
-  const checkpoint = await openCheckpoint(await confine(source.local.path, modelRoots))
+  const folder = await confine(source.local.path, modelRoots)
+  if (runtime === 'TRANSFORMERS_JS') {
+    const { export: exported, directory, config } = await openExport(folder, dtype)
+    return { config: readModelConfig(config, basename(directory)), stored: exported.weights, exported }
+  }
+  const checkpoint = await openCheckpoint(folder)
   const config = readModelConfig(checkpoint.config, basename(checkpoint.directory))
-  return { config, dtype: storedDtype(checkpoint, config) }
+  return { config, stored: storedDtype(checkpoint, config), exported: null }
 }
