@@ -1,7 +1,7 @@
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
-import type { ModelConfig } from '../architecture/model-config.ts'
 import { parameterCount } from '../architecture/parameters.ts'
+import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
 import { positionsOf, tokensPerStep } from './plan.ts'
 import { planSubject, type SubjectPlan } from './subject-config.ts'
@@ -29,6 +29,9 @@ const processBytes = 150e6
 /** onnxruntime packs f32 weights into memory of its own for its matrix products: 1.67 GB were seen for 1.42 GB. */
 const packing = 1.2
 const bytesPerValue = 4
+
+/** What decides the memory of a loaded subject; without `exported` kvscope's own engine runs it. */
+type LoadedSubject = Pick<SubjectPlan, 'config' | 'dtype'> & Partial<Pick<SubjectPlan, 'exported'>>
 
 /**
  * What a benchmark will take of memory and disk, from configs alone: no weight is read, no runtime loaded.
@@ -59,46 +62,76 @@ function promptTest(promptTokens: number | null): BenchmarkTest[] {
   return promptTokens === null ? [] : [{ promptTokens, generatedTokens: 0, depth: 0, batch: 1 }]
 }
 
-function subjectMemory({ name, config, dtype }: SubjectPlan, tests: readonly BenchmarkTest[]): SubjectMemory {
-  const weights = weightBytes({ config, dtype })
-  const kvCache = Math.max(0, ...tests.map((test) => cachedBytes(config, test)))
-  const step = Math.max(0, ...tests.map((test) => stepBytes(config, test)))
-  return { name, weights: Math.ceil(weights), kvCache: Math.ceil(kvCache), step: Math.ceil(step) }
+function subjectMemory(plan: SubjectPlan, tests: readonly BenchmarkTest[]): SubjectMemory {
+  const weights = weightBytes(plan)
+  const kvCache = Math.max(0, ...tests.map((test) => cachedBytes(plan, test)))
+  const step = Math.max(0, ...tests.map((test) => stepBytes(plan, test)))
+  return { name: plan.name, weights: Math.ceil(weights), kvCache: Math.ceil(kvCache), step: Math.ceil(step) }
 }
 
-/** 16-bit weights are widened on load: the file's own pages come on top of the f32 copy. */
-function weightBytes({ config, dtype }: Pick<SubjectPlan, 'config' | 'dtype'>): number {
+/**
+ * 16-bit weights are widened on load: the file's own pages come on top of the f32 copy. Exports count by their files;
+ * quantised weights are packed anew, and weights inside the graph's own file are held once more while it is parsed.
+ */
+function weightBytes({ config, dtype, exported = null }: LoadedSubject): number {
+  if (exported !== null) {
+    const copies = dtype === 'F32' ? packing : dtype === null ? 2 : 1 + 2 * packing
+    return exported.bytes * (copies + (exported.files.length === 1 ? 1 : 0))
+  }
   return parameterCount(config) * (bytesPerValue * packing + (dtype === 'F32' ? 0 : 2))
 }
 
 /** Resident set of a process that has loaded one model and computes nothing yet. */
-export function loadedBytes(subject: Pick<SubjectPlan, 'config' | 'dtype'>): number {
+export function loadedBytes(subject: LoadedSubject): number {
   return Math.ceil(processBytes + weightBytes(subject))
 }
 
-function cachedBytes(config: ModelConfig, test: BenchmarkTest): number {
-  return kvCacheBytes(config, { contextLength: positionsOf(test), batch: test.batch, bitsPerValue: 8 * bytesPerValue })
+/** transformers.js is held at the depth that trials are cut back to, beside what the last step returned. */
+function cachedBytes(subject: LoadedSubject, test: BenchmarkTest): number {
+  return (subject.exported ? 2 : 1) * wholeCache(subject, test)
 }
 
-/** The widest tensors of one step: three copies of the scores, the MLP's inside twice, logits, and the new K/V twice. */
-function stepBytes(config: ModelConfig, test: BenchmarkTest): number {
+function wholeCache({ config, exported = null }: LoadedSubject, test: BenchmarkTest): number {
+  const bitsPerValue = exported?.cached === 'F16' ? 16 : 8 * bytesPerValue
+  return kvCacheBytes(config, { contextLength: positionsOf(test), batch: test.batch, bitsPerValue })
+}
+
+/**
+ * The widest tensors of one step: three copies of the scores, the MLP's inside twice, logits, and the new K/V twice. Of
+ * an export all positions' logits and the whole K/V twice: the runtime's and JavaScript's.
+ */
+function stepBytes(subject: LoadedSubject, test: BenchmarkTest): number {
+  const { config } = subject
   const tokens = Math.min(tokensPerStep, Math.max(1, test.promptTokens, test.depth))
   const scores = 3 * config.heads * tokens * positionsOf(test)
   const activations = tokens * (2 * config.intermediateSize + 6 * config.hiddenSize)
+  if (subject.exported) {
+    const logits = 2 * tokens * config.vocabularySize
+    return test.batch * (scores + activations + logits) * bytesPerValue + 2 * wholeCache(subject, test)
+  }
   const rows = 2 * kvBytesPerToken(config, bytesPerValue * 8) * tokens
   return test.batch * ((scores + activations + config.vocabularySize) * bytesPerValue + rows)
 }
 
 function diskBytes(subjects: readonly SubjectSpec[], plans: readonly SubjectPlan[]): number {
   const files = new Map<string, number>()
-  for (const [index, { source, convert }] of subjects.entries()) {
+  for (const [index, { source, convert, dtype }] of subjects.entries()) {
     const plan = plans[index]
-    if (plan === undefined) continue
+    if (plan === undefined || plan.exported !== null) continue
     const key = JSON.stringify(source)
     if ('synthetic' in source) files.set(key, parameterCount(plan.original) * bytesPerValue)
     if (convert !== null) files.set(`${key} ${JSON.stringify(convert)}`, changedBytes(plan))
+    if (dtype !== null) files.set(`${key} ${JSON.stringify({ convert, dtype })}`, copiedBytes(plan, dtype))
   }
   return [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
+}
+
+/** A copy in another dtype holds the tensors that are not of it: pooled heads are float32, the rest as it is stored. */
+function copiedBytes(plan: SubjectPlan, dtype: WeightDtype): number {
+  const width = dtype === 'F32' ? 4 : 2
+  const pooled = changedBytes(plan) / bytesPerValue
+  const others = parameterCount(plan.config) - pooled
+  return width * ((dtype === 'F32' ? 0 : pooled) + (dtype === plan.stored ? 0 : others))
 }
 
 /** A conversion writes only the tensors whose shape it changes; the rest stays in the original's file. */
