@@ -1,3 +1,4 @@
+import { readFalconForm } from '../architecture/falcon-form.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { fileInside } from '../checkpoints/shards.ts'
@@ -23,7 +24,7 @@ const tokenSizesInstead = 'Measure by token counts (promptTokens, generatedToken
 
 /**
  * The tokenizer of a checkpoint: its folder's tokenizer.json, or GPT-2's byte-pair encoding for synthetic weights of
- * the gpt2 family, whose presets have GPT-2's vocabulary.
+ * models that were trained with it, whose presets have its vocabulary.
  * @throws AppError CHECKPOINT_INVALID where tokenizer.json is missing or damaged, CONFIG_UNSUPPORTED for synthetic
  * weights of a family or vocabulary that no tokenizer belongs to
  */
@@ -37,7 +38,7 @@ export async function loadTokenizer(checkpoint: Checkpoint, config: ModelConfig)
       `Save it there with the tokenizer's save_pretrained. ${tokenSizesInstead}`,
     )
   }
-  if (config.family !== 'gpt2') {
+  if (!readsGpt2Encoding(config)) {
     const message = `synthetic ${config.name} has no tokenizer: ${config.family} checkpoints bring their own`
     throw new AppError('CONFIG_UNSUPPORTED', message, tokenSizesInstead)
   }
@@ -50,6 +51,11 @@ export async function loadTokenizer(checkpoint: Checkpoint, config: ModelConfig)
     )
   }
   return encoding
+}
+
+/** GPT-2, and falcon-rw, the Falcons with ALiBi: its data was tokenized with GPT-2's encoding (model card, tiiuae). */
+function readsGpt2Encoding({ family, raw }: ModelConfig): boolean {
+  return family === 'gpt2' || (family === 'falcon' && readFalconForm(raw).alibi)
 }
 
 async function loadFromFolder(directory: string): Promise<Tokenizer> {

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelConfig } from '../../../src/architecture/model-config.ts'
+import { findPreset } from '../../../src/architecture/presets.ts'
+import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import type { Checkpoint } from '../../../src/checkpoints/checkpoint.ts'
 import { streamText } from '../../../src/models/text-stream.ts'
 import { loadTokenizer } from '../../../src/models/tokenizer.ts'
@@ -79,6 +81,15 @@ describe("GPT-2's encoding for synthetic weights", () => {
       code: 'CONFIG_UNSUPPORTED',
       message: expect.stringMatching(/1000 tokens.*50257/),
       hint: expect.stringContaining('promptTokens'),
+    })
+  })
+
+  it("reads text for synthetic weights of falcon-rw, which was trained with GPT-2's encoding, and of no other Falcon", async () => {
+    const read = (name: string) => readModelConfig(findPreset(name).config, name)
+    const tokenizer = await loadTokenizer(checkpointIn(folder, true), read('falcon-rw-1b'))
+    expect(tokenizer.encode('the quick brown fox jumps over the lazy dog')).toHaveLength(9)
+    await expect(loadTokenizer(checkpointIn(folder, true), read('falcon-7b'))).rejects.toMatchObject({
+      code: 'CONFIG_UNSUPPORTED',
     })
   })
 
