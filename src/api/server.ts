@@ -51,6 +51,7 @@ export async function createApiServer(services: Services): Promise<ApiServer> {
     }),
   )
   app.use('/runs', files.router)
+  app.use('/trends', files.trends)
   app.use(answerUnknownPaths, answerErrors(log))
 
   return {

@@ -75,13 +75,13 @@ export function serveFile<Place extends z.ZodType, Options extends z.ZodType<obj
 }
 
 /** Nothing is drawn for a client that went away while its picture waited. */
-function drawWhileWanted(services: FileServices, response: Response): FileServices {
+export function drawWhileWanted(services: FileServices, response: Response): FileServices {
   const { drawing } = services
   return { ...services, drawing: { ...drawing, draw: (asked) => drawing.draw(asked, () => !response.destroyed) } }
 }
 
 /** @throws AppError VALIDATION_FAILED naming the first option that does not fit, and its value */
-function parseOptions<Options extends z.ZodType>(schema: Options, given: Request['query']): z.output<Options> {
+export function parseOptions<Options extends z.ZodType>(schema: Options, given: Request['query']): z.output<Options> {
   const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]

@@ -7,22 +7,25 @@ import { refuseEmbedding, requireToken } from './access.ts'
 import { serveAttentionFiles } from './attention-files.ts'
 import { serveBenchmarkFiles } from './benchmark-files.ts'
 import { startDrawing } from './drawing.ts'
+import { serveTrendFiles } from './trend-files.ts'
 import { serveWeightFiles } from './weight-files.ts'
 
 export interface RunFiles {
   /** to be mounted at `/runs` */
   router: Router
+  /** to be mounted at `/trends` */
+  trends: Router
   close(): Promise<void>
 }
 
 /** Bytes that leave the packer at a time: each piece costs a turn of a thread. */
 const packedAtOnce = 1 << 18
 
-/** What a run holds as pictures, arrays and tiles: every address under `/runs/:id`. */
+/** What a run holds as pictures, arrays and tiles: every address under `/runs/:id`; and the pictures of trends. */
 export function serveRunFiles(services: ExportServices): RunFiles {
   const drawing = startDrawing()
-  const router = Router()
-  router.use(
+  const [router, trends] = [Router(), Router()]
+  const guards = [
     refuseEmbedding,
     requireToken(services.config),
     compression({
@@ -34,10 +37,13 @@ export function serveRunFiles(services: ExportServices): RunFiles {
       filter: (request, response) =>
         response.getHeader('Content-Type') === 'application/octet-stream' || compression.filter(request, response),
     }),
-  )
+  ]
+  router.use(guards)
+  trends.use(guards)
   serveAttentionFiles(router, { ...services, drawing })
   serveWeightFiles(router, { ...services, drawing })
   serveBenchmarkFiles(router, { ...services, drawing })
   serveExports(router, { ...services, drawing })
-  return { router, close: () => drawing.close() }
+  serveTrendFiles(trends, { ...services, drawing })
+  return { router, trends, close: () => drawing.close() }
 }
