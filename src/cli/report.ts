@@ -7,11 +7,12 @@ import { fetchAttentionMapsRun } from './attention-run.ts'
 import { fetchBenchmarkRun } from './benchmark-run.ts'
 import type { ApiClient } from './client.ts'
 import { type CommandContext, examples, wholeNumber, withJsonOption } from './command.ts'
-import { findRunId } from './find-run.ts'
+import { findRunId, runArgument } from './find-run.ts'
 import { writeOutFile } from './out-file.ts'
 import { reportBenchmark } from './report-benchmark.ts'
 import { reportAttention, reportWeights } from './report-heads.ts'
 import { leadOf, noticesOf, provenanceOf, type ReportedRun } from './report-provenance.ts'
+import { reportSweep } from './report-sweep.ts'
 import { withApi } from './server.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 import { fetchWeightSlicesRun } from './weight-run.ts'
@@ -27,12 +28,12 @@ interface Options {
 export function addReportCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('report')
-    .argument('<RUN...>', 'ids of runs, or "latest"')
+    .argument('<RUN...>', runArgument)
     .description('write runs as one HTML file with pictures, tables and where they come from')
     .option('--out <FILE>', 'the file', 'report.html')
     .option('--pictures <N>', 'pictures of each sort of a run', wholeNumber(0, 1000), 24)
     .option('--server <URL>', 'the API to ask (default: the one of the data folder)')
-    .addHelpText('after', examples('report latest', 'report 0193a1b2-... 0193a1c4-... --out heads.html'))
+    .addHelpText('after', examples('report latest', 'report latest~1 latest --out runs.html'))
     .action((runs: string[], options: Options) => report(runs, options, context))
   withJsonOption(command)
 }
@@ -57,7 +58,7 @@ async function reportRun(client: ApiClient, id: string, pictures: number): Promi
   switch (found.kind) {
     case 'BENCHMARK': {
       const run = await fetchBenchmarkRun(client, id)
-      return compose(run, 'Benchmark', reportBenchmark(run))
+      return compose(run, 'Benchmark', [...(await reportSweep(client, run)), ...reportBenchmark(run)])
     }
     case 'WEIGHT_SLICES': {
       const run = await fetchWeightSlicesRun(client, id)

@@ -10,6 +10,7 @@ import { startTestApi } from '../api/api-under-test.ts'
 import { prompts, storeAttentionRun } from '../api/stored-attention.ts'
 import { storeFailedRun, storeFinishedRun } from '../api/stored-runs.ts'
 import { storeSlicedRun } from '../api/stored-slices.ts'
+import { storeDepthSweep } from '../api/stored-sweeps.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -39,6 +40,19 @@ describe('kvscope report', async () => {
   const slices = await storeSlicedRun(db, { kvHeads: 4, projections: ['K', 'V'], rows: 8, columns: 8 })
   const spelled = { text: evil, tokens: [...evil] }
   const maps = await storeAttentionRun(db, { prompts: [prompts.short, spelled], layers: [0, 11], heads: [0, 1, 2, 3] })
+
+  it('shows a sweep with its lines and what they cost', async () => {
+    const lines = [12, 1].map((kvHeads) => ({ kvHeads, fixed: 20, slope: 0.001 * kvHeads }))
+    const page = await report([await storeDepthSweep(db, lines, [0, 128, 512, 896])])
+    for (const part of [
+      'Time of one token by depth',
+      'Time = fixed cost + slope x cached tokens',
+      '12.0 µs',
+      '20.0 ms',
+    ]) {
+      expect(page, part).toContain(part)
+    }
+  })
 
   it('puts runs of every kind into one page, with pictures, tables and where they come from', async () => {
     const page = await report([benchmark, slices, maps.id])
