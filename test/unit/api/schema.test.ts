@@ -12,7 +12,7 @@ import { describe, expect, it } from 'vitest'
 import { requestLimits } from '../../../src/api/limits.ts'
 import { createSchema } from '../../../src/api/schema.ts'
 import { kvDtypeBits } from '../../../src/architecture/kv-values.ts'
-import { devices, phases, runKinds, runStatuses } from '../../../src/jobs/glossary.ts'
+import { devices, phases, runKinds, runStatuses, runtimes, weightDtypes } from '../../../src/jobs/glossary.ts'
 
 const schema = createSchema()
 const types = Object.values(schema.getTypeMap()).filter(
@@ -86,12 +86,14 @@ describe('the schema', () => {
     expect(valuesOf('RunStatus')).toEqual([...runStatuses])
     expect(valuesOf('Phase')).toEqual([...phases])
     expect(valuesOf('Device')).toEqual([...devices])
+    expect(valuesOf('Runtime')).toEqual([...runtimes])
+    expect(valuesOf('WeightDtype')).toEqual([...weightDtypes])
     expect(valuesOf('KvDtype')).toEqual(Object.keys(kvDtypeBits))
   })
 
   it('has nothing in it that nothing serves', () => {
     const paths = elements.map(({ path }) => path)
-    for (const path of ['ModelSourceInput.hub', 'Runtime.TRANSFORMERS_JS', 'WeightDtype.Q8', 'SubjectInput.kvDtype']) {
+    for (const path of ['ModelSourceInput.hub', 'WeightDtype.Q8', 'SubjectInput.kvDtype']) {
       expect(paths).not.toContain(path)
     }
   })
