@@ -1,19 +1,19 @@
-import { kvBytesPerToken } from '../src/architecture/kv-bytes.ts'
+import { trialCost } from '../src/architecture/step-cost.ts'
 import { openBandwidthProbe } from '../src/bench/bandwidth.ts'
 import { now } from '../src/bench/clock.ts'
 import { ensureMemory } from '../src/bench/limits.ts'
+import { openPlainProduct } from '../src/bench/matrix-products.ts'
 import { openSubject } from '../src/bench/open-subject.ts'
 import { physicalCores } from '../src/bench/physical-cores.ts'
-import { planTests } from '../src/bench/plan.ts'
+import { planTests, tokensPerStep } from '../src/bench/plan.ts'
 import { planSubject } from '../src/bench/subject-config.ts'
 import { testTrial } from '../src/bench/trial.ts'
-import type { Checkpoint } from '../src/checkpoints/checkpoint.ts'
 import { readConfig } from '../src/config.ts'
 import { benchmarkSpec } from '../src/jobs/spec.ts'
 import { loadModel } from '../src/models/runner.ts'
 import { median } from '../src/stats/quantile.ts'
-import { openComputeProbe, prefillOperations } from './compute-bound.ts'
-import { matricesOf, openPlainProduct, openWeightProducts } from './products.ts'
+import { openComputeProbe } from './compute-bound.ts'
+import { matricesOf, openWeightProducts } from './products.ts'
 import { jsonFile, noteLoad, printTable, reportFigures } from './report.ts'
 
 // How near decode comes to reading its bytes as fast as memory gives them, and prefill to the runtime's fastest product.
@@ -59,9 +59,8 @@ const products = [
 ]
 const compute = await openComputeProbe(checkpoint, threads)
 
-/** Every weight but the table of positions, of which a token reads one row, and the K/V rows before the middle token. */
-const bytesPerToken = weightBytes(checkpoint) + kvBytesPerToken(config, 32) * (depth + (generated - 1) / 2)
-const operations = prefillOperations(config, 512)
+const bytesPerToken = trialCost(config, decodeTest, { tokensPerStep }).bytesRead / generated
+const operations = trialCost(config, prefillTest, { tokensPerStep }).flops
 
 interface Round {
   decode: number
@@ -137,8 +136,4 @@ async function timeTrial(trial: typeof decode): Promise<number> {
   const start = now()
   await trial.run()
   return now() - start
-}
-
-function weightBytes({ tensors }: Checkpoint): number {
-  return [...tensors.values()].filter(({ name }) => name !== 'wpe.weight').reduce((sum, { length }) => sum + length, 0)
 }

@@ -1,7 +1,6 @@
-import type { ModelConfig } from '../src/architecture/model-config.ts'
-import { parameterCount } from '../src/architecture/parameters.ts'
+import { openPlainProduct } from '../src/bench/matrix-products.ts'
 import type { Checkpoint } from '../src/checkpoints/checkpoint.ts'
-import { matricesOf, openPlainProduct, openWeightProducts, weightOf } from './products.ts'
+import { matricesOf, openWeightProducts, weightOf } from './products.ts'
 
 export interface ComputeProbe {
   /** floating-point operations a second: the best of a few large products of each shape */
@@ -43,17 +42,4 @@ export async function openComputeProbe(checkpoint: Checkpoint, threads: number):
       for (const product of products) await product.close()
     },
   }
-}
-
-/**
- * Floating-point operations of a forward pass of `tokens` tokens without a cache: two for each weight of a matrix
- * product and token (the embedding tables are looked up, the head runs for the last position), and four for each query,
- * key and value width of attention, whose scores are computed in full and masked.
- */
-export function prefillOperations(config: ModelConfig, tokens: number): number {
-  const { vocabularySize, contextLength, hiddenSize, layers, heads, headDim } = config
-  const embeddings = (vocabularySize + contextLength) * hiddenSize
-  const products = 2 * (parameterCount(config) - embeddings) * tokens
-  const attention = 4 * layers * heads * headDim * tokens * tokens
-  return products + attention + 2 * vocabularySize * hiddenSize
 }

@@ -22,7 +22,7 @@ const ownEntries = [
   /^postgres-port$/,
   /^postgres\.log$/,
   /^postgres-binaries-[\w.+-]+$/,
-  /^(weights|logs|demo|bench-peers)$/,
+  /^(weights|logs|demo|bench-peers|machine-bounds)$/,
 ]
 
 /**
