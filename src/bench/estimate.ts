@@ -19,6 +19,8 @@ export interface SubjectMemory {
 export interface ResourceEstimate {
   /** resident set of the process that runs the benchmark, all subjects loaded */
   memoryBytes: number
+  /** the same where each subject is loaded alone: the largest's */
+  inTurnBytes: number
   /** files that synthetic weights and conversions need, on an empty data folder; nothing where they stand already */
   diskBytes: number
   subjects: SubjectMemory[]
@@ -54,7 +56,36 @@ export function estimatePlanned(
   // Weights and caches of all subjects stay; only one computes at a time.
   const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache, 0)
   const memoryBytes = processBytes + held + Math.max(...subjects.map((subject) => subject.step))
-  return { memoryBytes: Math.ceil(memoryBytes), diskBytes: diskBytes(spec.subjects, plans), subjects }
+  const alone = subjects.map(({ weights, kvCache, step }) => processBytes + weights + kvCache + step)
+  return {
+    memoryBytes: Math.ceil(memoryBytes),
+    inTurnBytes: Math.ceil(Math.max(...alone)),
+    diskBytes: diskBytes(spec.subjects, plans),
+    subjects,
+  }
+}
+
+export interface PeakQuestion {
+  /** which one computes */
+  subject: number
+  /** null: it is being loaded */
+  test: BenchmarkTest | null
+  /** the subjects whose weights are loaded, itself included */
+  present: readonly number[]
+  /** the subjects that hold a cache of the test's length */
+  caches: readonly number[]
+}
+
+/** Resident set at its highest while one subject loads or does a test, as `estimateResources` adds it up. */
+export function predictPeak(plans: readonly LoadedSubject[], { subject, test, present, caches }: PeakQuestion): number {
+  let bytes = processBytes
+  for (const [index, plan] of plans.entries()) {
+    if (present.includes(index)) bytes += weightBytes(plan)
+    if (test === null) continue
+    if (caches.includes(index)) bytes += cachedBytes(plan, test)
+    if (index === subject) bytes += stepBytes(plan, test)
+  }
+  return Math.ceil(bytes)
 }
 
 /** The cold and the warm forward of a prompt take what a prefill of its length does. */

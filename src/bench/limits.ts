@@ -2,8 +2,8 @@ import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
 import type { BenchmarkSpec } from '../jobs/spec.ts'
 import { testName } from '../jobs/spec-names.ts'
-import { estimatePlanned } from './estimate.ts'
-import { availableMemory } from './memory.ts'
+import { estimatePlanned, type ResourceEstimate } from './estimate.ts'
+import { type AvailableMemory, availableMemory } from './memory.ts'
 import { positionsOf } from './plan.ts'
 import type { SubjectPlan } from './subject-config.ts'
 
@@ -50,28 +50,54 @@ export function ensurePromptFits(name: string, config: ModelConfig, tokens: read
   }
 }
 
+/** Whether all subjects are loaded at once, or one after the other in every block; then `message` says why. */
+export type Loading = { inTurn: false } | { inTurn: true; message: string }
+
 /**
- * Refuses a run that needs more memory than there is, before a weight is loaded.
+ * How the subjects can be loaded with the memory there is: together, else in turn.
  * @param prompts tokens of the prompt for each subject, once they are known
- * @throws AppError OUT_OF_MEMORY with the arithmetic
+ * @throws AppError OUT_OF_MEMORY with the arithmetic, where one alone does not fit
  */
-export function ensureMemory(
+export function planLoading(
   spec: BenchmarkSpec,
   plans: readonly SubjectPlan[],
-  available = availableMemory(),
+  available: AvailableMemory,
   prompts: readonly (number | null)[] = [],
-): void {
-  const { memoryBytes, subjects } = estimatePlanned(spec, plans, prompts)
-  if (memoryBytes <= available.bytes) return
-  const parts = subjects.map(
-    ({ name, weights, kvCache, step }) =>
-      `${name} ${gigabytes(weights)} of weights + ${gigabytes(kvCache)} of K/V cache + ${gigabytes(step)} in a step`,
-  )
-  throw new AppError(
+): Loading {
+  const estimate = estimatePlanned(spec, plans, prompts)
+  if (estimate.memoryBytes <= available.bytes) return { inTurn: false }
+  if (plans.length === 1 || estimate.inTurnBytes > available.bytes) throw outOfMemory(estimate, available)
+  return {
+    inTurn: true,
+    message: `together the subjects need about ${gigabytes(estimate.memoryBytes)} (${partsOf(estimate)}), and ${gigabytes(available.bytes)} are left by the ${available.bound}: each block loaded them in turn, the largest alone needing ${gigabytes(estimate.inTurnBytes)}`,
+  }
+}
+
+/**
+ * Refuses subjects that cannot be loaded together, before a weight is.
+ * @throws AppError OUT_OF_MEMORY with the arithmetic
+ */
+export function ensureMemory(spec: BenchmarkSpec, plans: readonly SubjectPlan[], available = availableMemory()): void {
+  const estimate = estimatePlanned(spec, plans)
+  if (estimate.memoryBytes > available.bytes) throw outOfMemory(estimate, available)
+}
+
+function outOfMemory(estimate: ResourceEstimate, available: AvailableMemory): AppError {
+  const alone = estimate.subjects.length > 1 ? `, the largest alone ${gigabytes(estimate.inTurnBytes)}` : ''
+  return new AppError(
     'OUT_OF_MEMORY',
-    `the run needs about ${gigabytes(memoryBytes)} (${parts.join('; ')}), and ${gigabytes(available.bytes)} are left by the ${available.bound}`,
-    'Take fewer or smaller subjects, a smaller depth or batch, a shorter prompt, or free memory.',
+    `the run needs about ${gigabytes(estimate.memoryBytes)} (${partsOf(estimate)})${alone}, and ${gigabytes(available.bytes)} are left by the ${available.bound}`,
+    'Take a smaller model, a smaller depth or batch, a shorter prompt, or free memory.',
   )
+}
+
+function partsOf({ subjects }: ResourceEstimate): string {
+  return subjects
+    .map(
+      ({ name, weights, kvCache, step }) =>
+        `${name} ${gigabytes(weights)} of weights + ${gigabytes(kvCache)} of K/V cache + ${gigabytes(step)} in a step`,
+    )
+    .join('; ')
 }
 
 function gigabytes(bytes: number): string {

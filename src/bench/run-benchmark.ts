@@ -1,72 +1,93 @@
 import type { BenchmarkSpec } from '../jobs/spec.ts'
-import type { RunnableModel } from '../models/runner.ts'
-import type { MeasuredSeries } from '../stats/measured-series.ts'
+import type { MeasuredSeries, Warning } from '../stats/measured-series.ts'
 import { seededRandom } from '../stats/random.ts'
-import { clockResolution } from './clock.ts'
 import { finishEnvironment, readEnvironment } from './environment.ts'
+import { machineWarnings } from './guard-machine.ts'
+import { modelWarnings } from './guard-models.ts'
+import { planWarnings } from './guard-plan.ts'
 import { keyFigureOf } from './key-figure.ts'
-import { ensureMemory, ensureTestsFit } from './limits.ts'
-import { loadSubjects } from './load-subjects.ts'
-import { type MeasureOptions, measureInterleaved } from './measure.ts'
-import { availableMemory } from './memory.ts'
+import { ensureTestsFit, type Loading, planLoading } from './limits.ts'
+import { fewestBoundBytes, machineBounds } from './machine-bounds.ts'
+import { openUseMeter } from './machine-use.ts'
+import { measureInTurn } from './measure-in-turn.ts'
+import { type MeasureContext, measureTogether } from './measure-together.ts'
+import { type AvailableMemory, availableMemory } from './memory.ts'
 import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
-import { describeTest, expectedCost, type PlannedTest, planTests, testOfSubject } from './plan.ts'
-import { progressOf, type Report } from './progress.ts'
-import type { BenchmarkOutcome, BenchSink } from './result.ts'
-import { planSubject } from './subject-config.ts'
-import { testTrial } from './trial.ts'
-import { runWarnings, seriesWarnings } from './warnings.ts'
+import { planTests } from './plan.ts'
+import { progressOf } from './progress.ts'
+import type { BenchmarkOutcome, BenchSink, MachineBounds } from './result.ts'
+import { planSubject, type SubjectPlan } from './subject-config.ts'
+import { weightBytesRead } from './subject-cost.ts'
+import { runWarnings } from './warnings.ts'
+
+export interface BenchmarkOptions {
+  /** what the machine has left; given where that is not to be looked at */
+  available?: AvailableMemory
+}
 
 /**
  * Runs a benchmark in this process: checks what the spec asks for against models and machine, opens the checkpoints,
- * loads every subject (LOAD, COLD), then times each test with the subjects interleaved. Rows go to the sink as they
- * come, never during a timed trial, which waits until the sink has taken them.
+ * loads the subjects and times load, cold forward and each test, the subjects interleaved. Where they do not fit in
+ * memory together they are loaded in turn. Rows go to the sink as they come, never during a timed trial, which waits until
+ * the sink has taken them.
  * @throws AppError CONTEXT_EXCEEDED or OUT_OF_MEMORY before any weight is loaded; those of opening and running a model
  */
 export async function runBenchmark(
   spec: BenchmarkSpec,
   places: SubjectPlaces,
   sink: BenchSink,
+  options: BenchmarkOptions = {},
 ): Promise<BenchmarkOutcome> {
   const environment = readEnvironment()
   const plans = await Promise.all(spec.subjects.map((subject) => planSubject(subject, places.modelRoots)))
   ensureTestsFit(spec, plans)
-  ensureMemory(spec, plans)
+  planLoading(spec, plans, options.available ?? availableMemory())
 
   const progress = progressOf(sink)
   const subjects = await openSubjects(spec, plans, places, progress.share(0, 0.2))
   const prompts = subjects.map(({ prompt }) => prompt?.length ?? null)
-  ensureMemory(spec, plans, availableMemory(), prompts)
+  const loading = planLoading(spec, plans, options.available ?? availableMemory(), prompts)
   await sink.subjects(subjects.map((subject) => subject.opened))
-  const warnings = runWarnings(subjects, environment)
 
   const series: MeasuredSeries[] = []
-  const store = async (rows: MeasuredSeries[]) => {
-    series.push(...rows)
-    await sink.series(rows)
+  const meter = openUseMeter()
+  const tests = planTests(spec, longest(prompts))
+  const context: MeasureContext = {
+    spec,
+    subjects,
+    plans,
+    tests,
+    cores: environment.cores,
+    random: seededRandom(spec.seed),
+    meter,
+    beforeTrial: () => sink.beforeTrial?.(),
+    async store(rows) {
+      series.push(...rows)
+      await sink.series(rows)
+    },
+    share: (from, to) => progress.share(0.2 + 0.78 * from, 0.2 + 0.78 * to),
   }
-  const random = seededRandom(spec.seed)
-  const loaded = new Map<number, RunnableModel>()
-  try {
-    await loadSubjects(subjects, { cores: environment.cores, random, loaded, store, report: progress.share(0.2, 0.3) })
-    const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
-    const tests = planTests(spec, longest(prompts))
-    const costs = tests.map((test) => expectedCost(test, spec.blocks))
-    const total = costs.reduce((sum, cost) => sum + cost, 0)
-    let done = 0
-    for (const [index, test] of tests.entries()) {
-      const cost = costs[index] ?? 0
-      const report = progress.share(0.3 + (0.7 * done) / total, 0.3 + (0.7 * (done + cost)) / total)
-      const beforeTrial = () => sink.beforeTrial?.()
-      await store(await measureTest(spec, test, subjects, models, { random, report, beforeTrial }))
-      done += cost
-    }
-  } finally {
-    for (const model of loaded.values()) await model.close()
-  }
+  await (loading.inTurn ? measureInTurn(context) : measureTogether(context))
+
+  const warnings = [
+    ...runWarnings(subjects, environment),
+    ...planWarnings(spec, plans, tests),
+    ...modelWarnings(plans),
+    ...loadingWarnings(loading),
+    ...machineWarnings(
+      meter.use(),
+      subjects.every(({ device }) => device === 'CPU'),
+    ),
+  ]
+  const finished = finishEnvironment(environment)
+  const report = progress.share(0.98, 1)
+  // After the models are gone: their weights and the probe's memory are not held at the same time.
+  const bounds = await boundsFor(plans, subjects, environment.cores, places.dataDir, () =>
+    report(0, 'measuring how fast the machine reads and computes'),
+  )
   await progress.finish('done')
-  return { environment: finishEnvironment(environment), warnings, keyFigure: keyFigureOf(series) }
+  return { environment: { ...finished, bounds }, warnings, keyFigure: keyFigureOf(series) }
 }
 
 function longest(prompts: readonly (number | null)[]): number | null {
@@ -74,57 +95,33 @@ function longest(prompts: readonly (number | null)[]): number | null {
   return lengths.length === 0 ? null : Math.max(...lengths)
 }
 
-interface MeasureContext extends Pick<MeasureOptions, 'random' | 'beforeTrial'> {
-  report: Report
+function loadingWarnings(loading: Loading): Warning[] {
+  if (!loading.inTurn) return []
+  return [
+    {
+      code: 'LOADED_IN_TURN',
+      message: loading.message,
+      advice:
+        'Ratios hold, as every block timed all subjects; each trial follows a load, so do not compare with other runs.',
+    },
+  ]
 }
 
-async function measureTest(
-  spec: BenchmarkSpec,
-  test: PlannedTest,
+/**
+ * The machine's bounds for as many threads as the subjects on the CPU have at most; null where their weights are so small
+ * that they may stay in a cache.
+ */
+async function boundsFor(
+  plans: readonly SubjectPlan[],
   subjects: readonly PreparedSubject[],
-  models: readonly RunnableModel[],
-  { random, report, beforeTrial }: MeasureContext,
-): Promise<MeasuredSeries[]> {
-  const name = describeTest(test)
-  const trials = models.map((model, index) => {
-    const prompt = test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null
-    return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
+  cores: number,
+  dataDir: string,
+  onMeasuring: () => Promise<void>,
+): Promise<MachineBounds | null> {
+  const large = subjects.filter(({ device }, index) => {
+    const plan = plans[index]
+    return device === 'CPU' && plan !== undefined && weightBytesRead(plan) >= fewestBoundBytes
   })
-  for (const [index, trial] of trials.entries()) {
-    if (test.depth > 0) await report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
-    await trial.fill()
-  }
-  const samples = await measureInterleaved(trials, {
-    blocks: spec.blocks,
-    maxMilliseconds: spec.maxSeconds === null ? null : spec.maxSeconds * 1000,
-    random,
-    beforeTrial,
-    onBlock: (block, fraction) =>
-      report(fraction, block === 0 ? `${name}: warming up` : `${name}: block ${block} of ${spec.blocks}`),
-  })
-  const asked = { blocks: spec.blocks, maxSeconds: spec.maxSeconds, clockResolution: clockResolution() }
-  return trials.map((trial, subjectIndex) => {
-    const own = samples[subjectIndex] ?? []
-    const bytes = trial.observed()
-    const { promptTokens } = testOfSubject(test, subjects[subjectIndex]?.prompt ?? null)
-    return {
-      subjectIndex,
-      phase: test.phase,
-      test: test.test,
-      promptTokens,
-      generatedTokens: test.generatedTokens,
-      depth: test.depth,
-      batch: test.batch,
-      samples: own,
-      kvCacheBytes: bytes.kvCache,
-      kvCacheBytesPredicted: bytes.kvCachePredicted,
-      kvCacheBytesAllocated: bytes.kvCacheAllocated,
-      peakMemoryBytes: bytes.peakMemory,
-      peakMemoryBytesPredicted: null,
-      bytesRead: null,
-      kvBytesRead: null,
-      flops: null,
-      warnings: seriesWarnings(test, own, asked),
-    }
-  })
+  if (large.length === 0) return null
+  return machineBounds({ dataDir, threads: Math.max(...large.map(({ threads }) => threads ?? cores)), onMeasuring })
 }

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { estimateResources } from '../../../src/bench/estimate.ts'
 import type { BenchSink, OpenedSubject } from '../../../src/bench/result.ts'
-import { runBenchmark } from '../../../src/bench/run-benchmark.ts'
+import { type BenchmarkOptions, runBenchmark } from '../../../src/bench/run-benchmark.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
 import type { MeasuredSeries } from '../../../src/stats/measured-series.ts'
@@ -33,9 +34,9 @@ function collect() {
 }
 const specOf = (fields: object) =>
   benchmarkSpec.parse({ kind: 'BENCHMARK', version: 1, subjects: [{ source }], ...fields })
-const run = async (fields: object, modelRoots: string[] = []) => {
+const run = async (fields: object, modelRoots: string[] = [], options: BenchmarkOptions = {}) => {
   const { seen, sink } = collect()
-  const outcome = await runBenchmark(specOf(fields), { dataDir, modelRoots }, sink)
+  const outcome = await runBenchmark(specOf(fields), { dataDir, modelRoots }, sink, options)
   return { ...seen, outcome }
 }
 
@@ -186,5 +187,100 @@ describe('runBenchmark', () => {
     expect(prefill?.samples.length).toBeGreaterThanOrEqual(1)
     expect(prefill?.samples.length).toBeLessThan(1000)
     expect(prefill?.warnings.map((warning) => warning.code)).toContain('ENDED_EARLY')
+  })
+
+  it('loads subjects in turn, block by block, where they do not fit together, and says so with the arithmetic', async () => {
+    const fields = {
+      subjects: [{ source }, { source, convert: { kvHeads: 1 } }],
+      prompt,
+      tests: [{ promptTokens: 16 }, { generatedTokens: 2, depth: 20 }],
+      blocks: 3,
+    }
+    const [one] = (await estimateResources(specOf(fields), [])).subjects
+    const { inTurnBytes } = await estimateResources(specOf(fields), [])
+    if (one === undefined) throw new Error('there are two subjects')
+    const { series, outcome, progress } = await run(fields, [], { available: { bytes: inTurnBytes, bound: 'machine' } })
+    const warning = outcome.warnings.find(({ code }) => code === 'LOADED_IN_TURN')
+    expect(warning?.message).toMatch(
+      /^together the subjects need about .* GB \(gpt2 .* of weights .*; gpt2-kv1 .*\), and .* are left by the machine/,
+    )
+    const own = series.filter(({ subjectIndex }) => subjectIndex === 1)
+    expect(own.map(({ phase, test, samples }) => [phase, test, samples.length])).toEqual([
+      ['LOAD', '', 3],
+      ['COLD', '', 3],
+      ['FORWARD', '', 3],
+      ['PREFILL', 'pp16', 3],
+      ['DECODE', 'tg2 @ d20', 3],
+    ])
+    expect(series).toHaveLength(10)
+    const decode = own.at(-1)
+    expect(decode?.kvCacheBytes).toBe((layersTimesWidth * 4 * (20 + 1)) / 4)
+    expect(decode?.kvCacheBytesPredicted).toBe(decode?.kvCacheBytes)
+    const messages = progress.map(([, message]) => message)
+    expect(messages).toContain('block 1 of 3: loading gpt2-kv1')
+    expect(new Set(messages.filter((message) => message.includes('loading'))).size).toBeLessThanOrEqual(6)
+  })
+
+  it('refuses where one subject alone does not fit, before it writes a weight', async () => {
+    const fields = { subjects: [{ source: { synthetic: { preset: 'gpt2', seed: 79 } } }, { source }], blocks: 1 }
+    await expect(run(fields, [], { available: { bytes: 3e8, bound: 'machine' } })).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: expect.stringMatching(/the largest alone 0\.\d\d GB, and 0\.30 GB are left by the machine/),
+    })
+    expect((await readdir(join(dataDir, 'weights'))).filter((name) => name.includes('seed79'))).toEqual([])
+  })
+
+  it("flags the lecture's own method by more than four warnings", async () => {
+    const falcon = { model_type: 'falcon', num_hidden_layers: 1, hidden_size: 64, num_attention_heads: 4 }
+    const { outcome, series } = await run({
+      subjects: [{ source }, { source: { synthetic: { preset: 'falcon-rw-small', seed: 1, overrides: falcon } } }],
+      prompt,
+      tests: [],
+      blocks: 1,
+      order: 'GIVEN',
+      warmUp: false,
+    })
+    const codes = outcome.warnings.map(({ code }) => code)
+    expect(codes).toEqual(
+      expect.arrayContaining(['ORDER_FIXED', 'NOT_WARMED_UP', 'NO_CACHE_READ', 'MODELS_DIFFER', 'SYNTHETIC_WEIGHTS']),
+    )
+    const forward = series.filter(({ phase }) => phase === 'FORWARD')
+    expect(forward.map(({ samples }) => samples.length)).toEqual([1, 1])
+    for (const { warnings } of forward) expect(warnings.map(({ code }) => code)).toEqual(['SINGLE_TRIAL'])
+  })
+
+  it('goes on until a precision is reached, says how near it is, and what it would take where the time is too short', async () => {
+    const fields = {
+      subjects: [{ source }, { source, convert: { kvHeads: 1 } }],
+      tests: [{ promptTokens: 4 }],
+      blocks: 5,
+    }
+    const wide = await run({ ...fields, targetPrecision: 0.5 })
+    expect(wide.series.find(({ phase }) => phase === 'PREFILL')?.samples.length).toBeGreaterThanOrEqual(5)
+    expect(wide.series.flatMap(({ warnings }) => warnings.map(({ code }) => code))).not.toContain(
+      'PRECISION_NOT_REACHED',
+    )
+    const narrow = await run({ ...fields, targetPrecision: 0.00001, maxSeconds: 0.5 })
+    const [baseline, other] = narrow.series.filter(({ phase }) => phase === 'PREFILL')
+    expect(baseline?.warnings.map(({ code }) => code)).not.toContain('PRECISION_NOT_REACHED')
+    expect(other?.warnings.find(({ code }) => code === 'PRECISION_NOT_REACHED')).toMatchObject({
+      message: expect.stringMatching(
+        /^prefill pp4: the interval is within .* % after \d+ blocks, and 0\.0010 % were asked/,
+      ),
+      advice: expect.stringMatching(/^It would take about \d+ blocks, or \d+ s a test/),
+    })
+  })
+
+  it('says what every trial reads and computes, and which memory was foreseen', async () => {
+    const { series, outcome } = await run({ prompt, tests: [{ generatedTokens: 2, depth: 30 }], blocks: 1 })
+    const of = (phase: string) => series.find((one) => one.phase === phase)
+    expect(of('LOAD')).toMatchObject({ bytesRead: null, kvBytesRead: null, flops: null })
+    expect(of('FORWARD')?.kvBytesRead).toBe(0)
+    expect(of('COLD')?.flops).toBe(of('FORWARD')?.flops)
+    expect(of('DECODE')?.kvBytesRead).toBe(layersTimesWidth * 4 * (30 + 31))
+    expect(of('DECODE')?.bytesRead).toBeGreaterThan(4 * 2 * 50_257 * 64)
+    for (const { peakMemoryBytesPredicted } of series) expect(peakMemoryBytesPredicted).toBeGreaterThan(1e8)
+    // Weights of a few MB stay in a cache, so memory bounds nothing.
+    expect(outcome.environment.bounds).toBeNull()
   })
 })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { findPreset } from '../../../src/architecture/presets.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
-import { estimateResources } from '../../../src/bench/estimate.ts'
-import { ensureMemory, ensurePromptFits, ensureTestsFit } from '../../../src/bench/limits.ts'
+import { estimateResources, predictPeak } from '../../../src/bench/estimate.ts'
+import { ensureMemory, ensurePromptFits, ensureTestsFit, planLoading } from '../../../src/bench/limits.ts'
 import { planSubject } from '../../../src/bench/subject-config.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
 
@@ -58,16 +58,36 @@ describe('estimateResources', () => {
   })
 })
 
-describe('ensureMemory', () => {
-  it('refuses with the arithmetic when less is available than needed', async () => {
+describe('planLoading', () => {
+  const two = [medium, { ...medium, convert: { kvHeads: 1 } }]
+
+  it('loads subjects together where they fit, and a lone one that fits', async () => {
+    const spec = specOf({ tests: [{ promptTokens: 512 }] })
+    expect(planLoading(spec, await plansOf(spec), { bytes: 4e9, bound: 'machine' })).toEqual({ inTurn: false })
+    const both = specOf({ subjects: two, tests: [{ promptTokens: 512 }] })
+    expect(planLoading(both, await plansOf(both), { bytes: 6e9, bound: 'machine' })).toEqual({ inTurn: false })
+  })
+  it('loads them in turn where each fits alone, and gives the arithmetic', async () => {
+    const spec = specOf({ subjects: two, tests: [{ promptTokens: 512 }] })
+    const loading = planLoading(spec, await plansOf(spec), { bytes: 2.5e9, bound: 'machine' })
+    expect(loading).toMatchObject({
+      inTurn: true,
+      message: expect.stringMatching(
+        /^together the subjects need about 3\.\d\d GB \(gpt2-medium \d.*; gpt2-medium-kv1 .*\), and 2\.50 GB are left by the machine: .* the largest alone needing [12]\.\d\d GB$/,
+      ),
+    })
+  })
+  it('refuses with the arithmetic when one alone does not fit', async () => {
     const spec = specOf({ tests: [{ promptTokens: 512 }] })
     const plans = await plansOf(spec)
-    const refuse = () => ensureMemory(spec, plans, { bytes: 1e9, bound: 'control group' })
+    const refuse = () => planLoading(spec, plans, { bytes: 1e9, bound: 'control group' })
     expect(refuse).toThrow(
-      /needs about \d\.\d\d GB .*gpt2-medium 1\.70 GB of weights.* 1\.00 GB are left by the control group/,
+      /needs about \d\.\d\d GB .*gpt2-medium \d\.\d\d GB of weights.* 1\.00 GB are left by the control group/,
     )
     expect(refuse).toThrow(expect.objectContaining({ code: 'OUT_OF_MEMORY' }))
-    expect(() => ensureMemory(spec, plans, { bytes: 4e9, bound: 'machine' })).not.toThrow()
+    const both = specOf({ subjects: two, tests: [{ promptTokens: 512 }] })
+    const plansOfBoth = await plansOf(both)
+    expect(() => planLoading(both, plansOfBoth, { bytes: 1e9, bound: 'machine' })).toThrow(/the largest alone/)
   })
   it('counts each subject with the tokens that its own tokenizer makes of the prompt', async () => {
     const overrides = { n_positions: 200_000 }
@@ -75,11 +95,35 @@ describe('ensureMemory', () => {
     const spec = specOf({ subjects: [long, long], prompt: 'long', tests: [] })
     const plans = await plansOf(spec)
     const available = { bytes: 8e9, bound: 'machine' } as const
-    expect(() => ensureMemory(spec, plans, available, [9, 9])).not.toThrow()
-    // 24 layers x 2 x 1024 x 4 B of cache a token, and scores of 16 heads x 512 tokens a step: 3 x 4 B x 16 x 512.
+    expect(planLoading(spec, plans, available, [9, 9])).toEqual({ inTurn: false })
+    // 24 layers x 2 x 1024 x 4 B of cache a token, and scores of 16 heads x 512 tokens a step.
     const cache = ((24 * 2 * 1024 * 4 * 100_000) / 1e9).toFixed(2)
-    expect(() => ensureMemory(spec, plans, available, [9, 100_000])).toThrow(
-      new RegExp(`0\\.00 GB of K/V cache .*${cache} GB of K/V cache \\+ 1\\d\\.\\d\\d GB in a step`),
+    expect(() => planLoading(spec, plans, available, [9, 100_000])).toThrow(
+      new RegExp(`0\\.00 GB of K/V cache .*${cache} GB of K/V cache \\+ \\d+\\.\\d\\d GB in a step`),
     )
+  })
+})
+
+describe('ensureMemory', () => {
+  it('refuses what does not fit together', async () => {
+    const spec = specOf({ subjects: [medium, { ...medium, convert: { kvHeads: 1 } }], tests: [{ promptTokens: 512 }] })
+    const plans = await plansOf(spec)
+    expect(() => ensureMemory(spec, plans, { bytes: 2.5e9, bound: 'machine' })).toThrow(
+      expect.objectContaining({ code: 'OUT_OF_MEMORY' }),
+    )
+    expect(() => ensureMemory(spec, plans, { bytes: 9e9, bound: 'machine' })).not.toThrow()
+  })
+})
+
+describe('predictPeak', () => {
+  it('counts the weights that are loaded, the caches that are filled and the step of the one that computes', async () => {
+    const spec = specOf({ subjects: [medium, { ...medium, convert: { kvHeads: 1 } }] })
+    const plans = await plansOf(spec)
+    const loading = (present: number[]) => predictPeak(plans, { subject: 0, test: null, present, caches: [] })
+    const test = { promptTokens: 0, generatedTokens: 8, depth: 512, batch: 1 }
+    const peak = (caches: number[]) => predictPeak(plans, { subject: 0, test, present: [0, 1], caches })
+    expect(loading([0, 1]) - loading([0])).toBeGreaterThan(1.1e9)
+    expect(peak([0, 1]) - peak([0])).toBe((24 * 2 * 1024 * 4 * 520) / 16)
+    expect(peak([0])).toBeGreaterThan(loading([0, 1]) + 24 * 2 * 1024 * 4 * 520)
   })
 })

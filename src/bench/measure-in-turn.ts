@@ -1,0 +1,140 @@
+import type { MeasuredSeries } from '../stats/measured-series.ts'
+import { shuffled } from '../stats/random.ts'
+import { clockResolution, now } from './clock.ts'
+import { predictPeak } from './estimate.ts'
+import { coldSeries, loadSeries, type TimedOnce, timeCold, timeLoad } from './load-subjects.ts'
+import { mostBlocks, timeLimit, timeTrial } from './measure.ts'
+import { blockMessage, type MeasureContext } from './measure-together.ts'
+import type { PreparedSubject } from './open-subjects.ts'
+import { fewestBlocks, type PlannedTest, testOfSubject } from './plan.ts'
+import { watchPrecision } from './precision.ts'
+import { testSeries } from './test-series.ts'
+import { type ObservedBytes, testTrial } from './trial.ts'
+
+/** Of one subject, block by block. */
+interface Collected {
+  loads: TimedOnce[]
+  colds: TimedOnce[]
+  /** by test */
+  tests: { samples: number[]; places: number[]; observed: ObservedBytes | null }[]
+}
+
+/**
+ * Times subjects that do not fit in memory together: every block loads each in turn, in an order of its own, times the
+ * load and the cold forward, then one trial of every test after an untimed one, and closes it. So LOAD and COLD have a
+ * sample a block here. The file's pages come from wherever the system keeps them, which is part of every load.
+ */
+export async function measureInTurn(context: MeasureContext): Promise<void> {
+  const { spec, subjects, tests, random } = context
+  const seconds = spec.maxSeconds === null ? null : spec.maxSeconds * 1000
+  const ofTest = timeLimit({ maxMilliseconds: seconds, targetPrecision: spec.targetPrecision })
+  const limit = ofTest === null ? Number.POSITIVE_INFINITY : ofTest * Math.max(1, tests.length)
+  const start = now()
+  const spent = () => now() - start
+
+  const collected = subjects.map(
+    (): Collected => ({
+      loads: [],
+      colds: [],
+      tests: tests.map(() => ({ samples: [], places: [], observed: null })),
+    }),
+  )
+  const samplesOf = (test: number) => collected.map((own) => own.tests[test]?.samples ?? [])
+  const { targetPrecision } = spec
+  const watches = targetPrecision === null ? null : tests.map(() => watchPrecision(targetPrecision))
+  const most = watches === null ? spec.blocks : mostBlocks
+
+  for (let block = 1; block <= most; block += 1) {
+    if (block > fewestBlocks && spent() >= limit) break
+    if (block > 1 && spent() >= 3 * limit) break
+    if (watches !== null && block > spec.blocks && block > fewestBlocks) {
+      if (watches.map((watch, test) => watch.reached(samplesOf(test))).every(Boolean)) break
+    }
+    const precision = watches === null ? null : Math.max(...watches.map(({ worst }) => worst ?? Number.NaN))
+    const blocks = Math.max(spec.blocks, ...(watches ?? []).map(({ blocksNeeded }) => blocksNeeded ?? 0))
+    const done = Math.min(1, Math.max((block - 1) / blocks, spent() / limit))
+    const report = context.share(done, Math.min(1, done + 1 / blocks))
+
+    const indices = [...subjects.keys()]
+    const order = spec.order === 'GIVEN' ? indices : shuffled(indices, random)
+    for (const [place, index] of order.entries()) {
+      const subject = subjects[index]
+      const own = collected[index]
+      if (subject === undefined || own === undefined) continue
+      await report(place / order.length, `${blockMessage(block, precision, spec)}: loading ${subject.name}`)
+      await measureOnce(subject, own, place, context)
+    }
+  }
+  await context.store(rowsOf(collected, spent(), ofTest, context))
+}
+
+/** One subject in one block: loaded, timed once in everything, and closed. */
+async function measureOnce(
+  subject: PreparedSubject,
+  own: Collected,
+  place: number,
+  { spec, tests, cores, meter, beforeTrial }: MeasureContext,
+): Promise<void> {
+  const { model, ...load } = await timeLoad(subject, cores)
+  try {
+    own.loads.push(load)
+    if (subject.prompt !== null) own.colds.push(await timeCold(model, subject.prompt))
+    for (const [index, test] of tests.entries()) {
+      const prompt = test.phase === 'FORWARD' ? subject.prompt : null
+      const trial = testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
+      await trial.fill()
+      if (spec.warmUp) await timeTrial(trial, { beforeTrial })
+      const milliseconds = await timeTrial(trial, { beforeTrial, meter })
+      const ofTest = own.tests[index]
+      if (ofTest === undefined) continue
+      ofTest.samples.push(milliseconds)
+      ofTest.places.push(place)
+      ofTest.observed = greatest(ofTest.observed, trial.observed())
+    }
+  } finally {
+    await model.close()
+  }
+}
+
+/** The cache is the same in every block; the peak is not. */
+function greatest(before: ObservedBytes | null, now: ObservedBytes): ObservedBytes {
+  return { ...now, peakMemory: Math.max(before?.peakMemory ?? 0, now.peakMemory) }
+}
+
+function rowsOf(
+  collected: readonly Collected[],
+  spent: number,
+  limit: number | null,
+  { spec, subjects, plans, tests }: MeasureContext,
+): MeasuredSeries[] {
+  const alone = (subject: number, test: PlannedTest | null) =>
+    predictPeak(plans, { subject, test, present: [subject], caches: [subject] })
+  const once = collected.flatMap(({ loads, colds }, index) => {
+    const plan = plans[index]
+    const rows = [loadSeries(index, loads, alone(index, null))]
+    if (plan === undefined || colds.length === 0) return rows
+    const promptTokens = subjects[index]?.prompt?.length ?? 0
+    const forward = { phase: 'COLD', test: '', promptTokens, generatedTokens: 0, depth: 0, batch: 1 } as const
+    return [...rows, coldSeries(index, { plan, promptTokens }, colds, alone(index, forward))]
+  })
+  const context = { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() }
+  return [
+    ...once,
+    ...tests.flatMap((test, at) =>
+      testSeries(
+        {
+          test,
+          samples: collected.map((own) => own.tests[at]?.samples ?? []),
+          places: collected.map((own) => own.tests[at]?.places ?? []),
+          warmUpUnfinished: [],
+          observed: collected.flatMap((own) => own.tests[at]?.observed ?? []),
+          peaksPredicted: subjects.map(({ prompt }, index) => alone(index, testOfSubject(test, prompt))),
+          spent,
+        },
+        plans,
+        subjects.map(({ prompt }) => prompt),
+        context,
+      ),
+    ),
+  ]
+}

@@ -1,0 +1,124 @@
+import type { BenchmarkSpec } from '../jobs/spec.ts'
+import type { RunnableModel } from '../models/runner.ts'
+import type { MeasuredSeries } from '../stats/measured-series.ts'
+import { type Random, shuffled } from '../stats/random.ts'
+import { clockResolution, now } from './clock.ts'
+import { predictPeak } from './estimate.ts'
+import { loadSubjects } from './load-subjects.ts'
+import { measureInterleaved, type TrialMeter, timeLimit } from './measure.ts'
+import type { PreparedSubject } from './open-subjects.ts'
+import { describeTest, expectedCost, type PlannedTest, testOfSubject } from './plan.ts'
+import type { Report } from './progress.ts'
+import type { SubjectPlan } from './subject-config.ts'
+import { testSeries } from './test-series.ts'
+import { testTrial } from './trial.ts'
+
+export interface MeasureContext {
+  spec: BenchmarkSpec
+  subjects: readonly PreparedSubject[]
+  plans: readonly SubjectPlan[]
+  tests: readonly PlannedTest[]
+  /** threads of a subject that names none */
+  cores: number
+  random: Random
+  meter: TrialMeter
+  beforeTrial(): void | Promise<void>
+  store(rows: MeasuredSeries[]): Promise<void>
+  /** reports of a part of the measuring, whose 0 to 1 becomes `from` to `to` of the whole */
+  share(from: number, to: number): Report
+}
+
+/** Loads every subject (LOAD, COLD), and then times each test with the subjects interleaved. */
+export async function measureTogether(context: MeasureContext): Promise<void> {
+  const { spec, subjects, plans, tests, cores, random, store, share } = context
+  const loaded = new Map<number, RunnableModel>()
+  try {
+    const indices = [...subjects.keys()]
+    const order = spec.order === 'GIVEN' ? indices : shuffled(indices, random)
+    const predict = (subject: number, promptTokens: number | null) => {
+      const present = order.slice(0, order.indexOf(subject) + 1)
+      const test = promptTokens === null ? null : { promptTokens, generatedTokens: 0, depth: 0, batch: 1 }
+      return predictPeak(plans, { subject, test, present, caches: [subject] })
+    }
+    await loadSubjects(subjects, { plans, cores, order, loaded, predictPeak: predict, store, report: share(0, 0.1) })
+    const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
+    const costs = tests.map((test) => expectedCost(test, spec.blocks))
+    const total = costs.reduce((sum, cost) => sum + cost, 0)
+    let done = 0
+    for (const [index, test] of tests.entries()) {
+      const cost = costs[index] ?? 0
+      const report = share(0.1 + (0.9 * done) / total, 0.1 + (0.9 * (done + cost)) / total)
+      await store(await measureTest(test, models, report, context))
+      done += cost
+    }
+  } finally {
+    for (const model of loaded.values()) await model.close()
+  }
+}
+
+async function measureTest(
+  test: PlannedTest,
+  models: readonly RunnableModel[],
+  report: Report,
+  { spec, subjects, plans, random, meter, beforeTrial }: MeasureContext,
+): Promise<MeasuredSeries[]> {
+  const name = describeTest(test)
+  const trials = models.map((model, index) => {
+    const prompt = test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null
+    return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
+  })
+  for (const [index, trial] of trials.entries()) {
+    if (test.depth > 0) await report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
+    await trial.fill()
+  }
+  const options = {
+    maxMilliseconds: spec.maxSeconds === null ? null : spec.maxSeconds * 1000,
+    targetPrecision: spec.targetPrecision,
+  }
+  const start = now()
+  const measured = await measureInterleaved(trials, {
+    ...options,
+    blocks: spec.blocks,
+    order: spec.order,
+    warmUp: spec.warmUp,
+    random,
+    meter,
+    beforeTrial,
+    onBlock: (block, fraction, precision) => report(fraction, `${name}: ${blockMessage(block, precision, spec)}`),
+  })
+  const everyone = [...subjects.keys()]
+  const limit = timeLimit(options)
+  return testSeries(
+    {
+      test,
+      ...measured,
+      observed: trials.map((trial) => trial.observed()),
+      peaksPredicted: everyone.map((subject) =>
+        predictPeak(plans, {
+          subject,
+          test: testOfSubject(test, subjects[subject]?.prompt ?? null),
+          present: everyone,
+          caches: everyone,
+        }),
+      ),
+      spent: now() - start,
+    },
+    plans,
+    subjects.map(({ prompt }) => prompt),
+    { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() },
+  )
+}
+
+/** `warming up`, `block 3 of 10`, `block 12, within 3.4 % (asked for: 2.0 %)`. */
+export function blockMessage(
+  block: number,
+  precision: number | null,
+  { blocks, targetPrecision }: Pick<BenchmarkSpec, 'blocks' | 'targetPrecision'>,
+): string {
+  if (block === 0) return 'warming up'
+  if (targetPrecision === null) return `block ${block} of ${blocks}`
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+  if (precision === null || !Number.isFinite(precision))
+    return `block ${block}, until within ${percent(targetPrecision)}`
+  return `block ${block}, within ${percent(precision)} (asked for: ${percent(targetPrecision)})`
+}
