@@ -74,8 +74,8 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .addHelpText(
       'after',
       `
-A list is 512,1024 or a range: 512-2048, 512-2048+512, 512-2048*2. Lists make a grid; where one
-list alone has several values, the run is a sweep along it, with a line fitted through its points.
+A list is 512,1024 or a range: 512-2048, 512-2048+512, 512-2048*2. Lists make a grid; where one list
+alone has three values or more, the run is a sweep along it, with a line fitted through its points.
 
 Two or more models without -r and --target-precision are timed until their ratio is known to half
 of --margin, for at most 60 s a test. md, csv, json and jsonl have llama-bench's columns, then
@@ -83,11 +83,11 @@ others: docs/benchmarks.md lists them. --json [FILE] gives the whole run as stor
 
 Without --server everything happens in this process; Ctrl-C ends the run as CANCELED either way.
 ${examples(
-  'bench models/gpt2 models/llama -p 64 -n 16',
+  'bench models/gpt2 models/llama -p 0 -n 16 --max-seconds 3',
   'bench models/gpt2 --kv-heads 1 -p 0 -n 8 -d 0,32 -r 5',
-  'bench models/gpt2 -p 16-64*2 -n 0 -r 5 -o md',
+  "bench models/gpt2 -p '16-64*2' -n 0 -r 5 -o md",
   "bench -m models/gpt2 -pg 32,8 -p 0 -n 0 -r 5 -o csv --label branch=main --note 'before the change'",
-  'bench models/gpt2 models/gpt2 -p 0 -n 16 --target-precision 2 --max-seconds 5 --quiet --json run.json',
+  'bench models/gpt2 models/gpt2 -p 0 -n 16 --target-precision 2 --max-seconds 3 --quiet --json run.json',
   'bench models/llama --sweep threads=1,2 -p 32 -n 0 -r 5 -o jsonl',
   'bench models/gpt2 -p 32 -n 8 -r 5 --server http://127.0.0.1:4000',
 )}`,
@@ -174,7 +174,7 @@ async function timeThere(models: readonly string[], options: Options, context: C
 
 async function print(run: BenchmarkRun, options: Options, terminal: Terminal): Promise<void> {
   const { output, json, margin } = options
-  if (output === 'text') return deliver(terminal, json, run, benchText(run, terminal.style, margin))
+  if (output === 'text') return deliver(terminal, json, run, benchText(run, terminal.style, { margin }))
   if (json !== true) {
     if (run.subjects.some((subject) => subject.synthetic)) terminal.warn(syntheticNotice(run.subjects))
     if (output === 'csv') terminal.write(benchCsv(run))

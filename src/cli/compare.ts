@@ -75,7 +75,7 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
         examples(
           'compare latest~1 latest',
           'compare latest~1 latest --metric tokens --margin 5 --json',
-          "compare --baseline main --fail-if 'decode slower 400%' --fail-if 'kv larger 0%'",
+          "compare --baseline main --fail-if 'decode slower 5%' --fail-if 'kv larger 0%'",
           'compare --baseline main latest -o md > comment.md',
           'compare --baseline main latest -o github > benchmarks.json',
         ),

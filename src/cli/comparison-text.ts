@@ -80,7 +80,7 @@ const captions: Record<Metric, string> = {
 /** The least difference that an undecided row would have shown, where it is known: what more trials are needed for. */
 function blindSpot(rows: OfType<'BenchmarkComparison'>['rows']): string[] {
   const undecided = rows.filter(({ verdict }) => verdict === 'INCONCLUSIVE')
-  const least = undecided.flatMap(({ minimumDetectable }) => minimumDetectable ?? [])
+  const least = undecided.flatMap(({ minimumDetectable }) => minimumDetectable ?? []).filter((share) => share < 1)
   if (least.length === 0) return []
   const [smallest, largest] = [smallShare(Math.min(...least)), smallShare(Math.max(...least))]
   const span = smallest === largest ? smallest : `${smallest} to ${largest}`

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import { ModelContextDocument, type StartBenchmarkInput } from '../generated/operations.ts'
 import { type BenchmarkRun, fetchBenchmarkRun } from './benchmark-run.ts'
 import { type ApiClient, createApiClient } from './client.ts'
-import { type CommandContext, collect, examples, withJsonOption } from './command.ts'
+import { type CommandContext, collect, examples, withJsonOption, withQuietOption } from './command.ts'
 import { lookAtHeads } from './demo-heads.ts'
 import { headsText } from './demo-heads-text.ts'
 import { type DemoOptions, planDemo } from './demo-plan.ts'
@@ -36,10 +36,13 @@ export function addDemoCommand(program: Command, context: CommandContext): void 
     .option('--serve', 'keep everything up when done')
     .addHelpText(
       'after',
-      examples('demo', 'demo --small --quick', 'demo --model models/gpt2 --model models/llama', 'demo --json run.json'),
+      examples(
+        'demo --model models/gpt2 --quick',
+        'demo --quick --model models/gpt2 --model models/llama --json run.json',
+      ),
     )
     .action((options: Options) => demo(context, options))
-  withJsonOption(command)
+  withJsonOption(withQuietOption(command))
 }
 
 /** What PostgreSQL and logs may take besides the weights. */

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander'
 import { AppError } from '../errors.ts'
 import { formatDecimalBytes } from '../render/units.ts'
 import { type CommandContext, examples, withJsonOption } from './command.ts'
-import { findRunId } from './find-run.ts'
+import { findRunId, runArgument } from './find-run.ts'
 import { writeOutFile } from './out-file.ts'
 import { withApi } from './server.ts'
 import { deliver, type JsonOption } from './terminal.ts'
@@ -22,14 +22,18 @@ interface Options {
 export function addExportCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('export')
-    .argument('<RUN>', 'id of a run, or "latest"')
+    .argument('<RUN>', runArgument)
     .description('write all that a run has stored as one file: docs/exports.md says what is in it')
     .addOption(new Option('--format <FORMAT>', 'form of the file').choices(formats).default('json'))
     .option('--out <FILE>', 'where to write it (default: stdout)')
     .option('--server <URL>', 'the API to ask (default: the one of the data folder)')
     .addHelpText(
       'after',
-      examples('export latest --format csv --out samples.csv', 'export 0193a1b2-... --format npz --out heads.npz'),
+      examples(
+        'export latest --format csv --out samples.csv',
+        'export latest~1 --format npz --out run.npz',
+        'export latest > run.json',
+      ),
     )
     .action((run: string, options: Options) => exportRun(run, options, context))
   withJsonOption(command)

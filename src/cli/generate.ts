@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type CommandContext, examples, wholeNumber, withJsonOption } from './command.ts'
+import { type CommandContext, examples, wholeNumber, withJsonOption, withQuietOption } from './command.ts'
 import { type JsonOption, writeJson } from './terminal.ts'
 
 interface Options {
@@ -33,7 +33,7 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
       ),
     )
     .action((options: Options) => generate(options, context))
-  withJsonOption(command)
+  withJsonOption(withQuietOption(command))
 }
 
 async function generate(options: Options, { config, terminal, signal }: CommandContext): Promise<void> {
@@ -68,7 +68,7 @@ async function generate(options: Options, { config, terminal, signal }: CommandC
     terminal.progress(fraction, 'writing synthetic weights'),
   )
   terminal.endProgress()
-  if (opened.checkpoint.synthetic) terminal.note('SYNTHETIC WEIGHTS: drawn from a seed; the text means nothing.')
+  if (opened.checkpoint.synthetic) terminal.warn('SYNTHETIC WEIGHTS: drawn from a seed; the text means nothing.')
   signal.throwIfAborted()
   const tokenizer = await loadTokenizer(opened.checkpoint, opened.config)
   const stopIds = options.ignoreEos ? new Set<number>() : await readStopIds(opened.checkpoint)

@@ -3,7 +3,15 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { AppError } from '../errors.ts'
 import { type Projection, projections } from '../heads/rows.ts'
 import type { AttentionMapsSpecInput, RunSpecInput, WeightSlicesSpecInput } from '../jobs/spec.ts'
-import { type CommandContext, collect, examples, wholeNumber, wholeNumbers, withJsonOption } from './command.ts'
+import {
+  type CommandContext,
+  collect,
+  examples,
+  wholeNumber,
+  wholeNumbers,
+  withJsonOption,
+  withQuietOption,
+} from './command.ts'
 import type { ShownRun } from './show-run.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
@@ -52,13 +60,13 @@ function addWeights(heads: Command, context: CommandContext): void {
     .addHelpText(
       'after',
       examples(
-        'heads weights gpt2-medium --kv-heads 4',
-        'heads weights models/falcon-7b --projections K --layers 0,31 --per-head',
+        'heads weights models/gpt2 --kv-heads 1',
+        'heads weights models/gpt2 --projections K --layers 0,1 --per-head --quiet',
         'heads weights models/gpt2 --rows 768 --out pictures',
       ),
     )
     .action((model: string, options: WeightOptions) => look(model, weightSpec(options), options, context))
-  withJsonOption(command)
+  withJsonOption(withQuietOption(command))
 }
 
 function addAttention(heads: Command, context: CommandContext): void {
@@ -74,14 +82,14 @@ function addAttention(heads: Command, context: CommandContext): void {
       'after',
       examples(
         'heads attention models/gpt2',
-        'heads attention models/gpt2 --prompt "the quick brown fox" --layers 0,11 --out pictures',
+        'heads attention models/gpt2 --prompt "the quick brown fox" --layers 0,1 --out pictures',
         'heads attention models/llama --prompts prompts.txt --no-baselines --json maps.json',
       ),
     )
     .action(async (model: string, options: AttentionOptions) =>
       look(model, await attentionSpec(options), options, context),
     )
-  withJsonOption(command)
+  withJsonOption(withQuietOption(command))
 }
 
 function withModelOptions(command: Command): Command {

@@ -16,7 +16,7 @@ export function addInspectCommand(program: Command, context: CommandContext): vo
     .command('inspect')
     .argument('<MODEL>', "a checkpoint's folder, a preset's name or a config.json")
     .description('what a checkpoint really is: attention kind with the evidence, sizes, tensors')
-    .addHelpText('after', examples('inspect models/falcon-7b', 'inspect gemma-2b', 'inspect config.json --json'))
+    .addHelpText('after', examples('inspect models/gpt2', 'inspect gemma-2b', 'inspect models/gpt2/config.json --json'))
     .action((model: string, options: { json?: JsonOption }) => inspect(model, options, context))
   withJsonOption(command)
 }

@@ -46,7 +46,7 @@ export function addKvCommand(program: Command, context: CommandContext): void {
         'kv gpt3-175b --context 1024',
         'kv deepseek-v3 --context 100000 --batch 8',
         'kv llama-3.1-8b --context 32768 --memory 80GiB --tensor-parallel 2',
-        'kv models/mine/config.json',
+        'kv models/gpt2/config.json --context 256',
       ),
     )
     .action((model: string, options: Options) => showKvCache(model, options, context))

@@ -10,7 +10,7 @@ export function addResetCommand(program: Command, context: CommandContext): void
     .command('reset')
     .description('remove all state: results, synthetic weights and the embedded database')
     .option('-y, --yes', 'do not ask')
-    .addHelpText('after', examples('reset', 'reset --yes'))
+    .addHelpText('after', examples('reset --yes'))
     .action((options: { yes?: true; json?: JsonOption }) => reset(context, options))
   withJsonOption(command)
 }

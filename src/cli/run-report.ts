@@ -222,8 +222,16 @@ function ratioCell(ratio: number | null, interval: { low: number; high: number }
   return interval.high < 1 ? style.good(text) : interval.low > 1 ? style.bad(text) : text
 }
 
-/** The warnings of the run and its series, those of one code once, each with what to do. */
-export function warnings(run: BenchmarkRun, style: Style): string {
+interface ToldWarning {
+  code: string
+  text: string
+  advice: string
+  /** how many more of its code there are */
+  more: number
+}
+
+/** The warnings of the run and its series, those of one code once. */
+function toldWarnings(run: BenchmarkRun): ToldWarning[] {
   const all = [
     // Synthetic weights are said at the head of the report.
     ...run.warnings.filter(({ code }) => code !== 'SYNTHETIC_WEIGHTS').map((warning) => ({ warning, where: '' })),
@@ -234,18 +242,44 @@ export function warnings(run: BenchmarkRun, style: Style): string {
         .map((warning) => ({ warning, where: `${series.subject.name}, ` })),
     ),
   ]
-  const kinds = new Map<string, { text: string; advice: string; count: number }>()
+  const kinds = new Map<string, ToldWarning>()
   for (const { warning, where } of all) {
-    const known = kinds.get(warning.code)
-    if (known === undefined)
-      kinds.set(warning.code, { text: where + warning.message, advice: warning.advice, count: 1 })
-    else known.count += 1
+    const { code, message, advice } = warning
+    const known = kinds.get(code)
+    if (known === undefined) kinds.set(code, { code, text: where + message, advice, more: 0 })
+    else known.more += 1
   }
   return [...kinds.values()]
-    .flatMap(({ text, advice, count }) => {
-      const more = count > 1 ? ` (and ${count - 1} more such)` : ''
-      const [first = '', ...rest] = wrap(`${text}${more}. ${advice}`, 78)
+}
+
+/** The warnings of the run and its series, those of one code once, each with what to do. */
+export function warnings(run: BenchmarkRun, style: Style): string {
+  return toldWarnings(run)
+    .flatMap(({ text, advice, more }) => {
+      const others = more > 0 ? ` (and ${more} more such)` : ''
+      const [first = '', ...rest] = wrap(`${text}${others}. ${advice}`, 78)
       return [`${style.warn('!')} ${first}`, ...rest.map((line) => `  ${line}`)]
     })
     .join('\n')
+}
+
+/**
+ * The same in about `most` lines where it would be more: the first by name with what was seen, the others by their names
+ * alone, and where to read on.
+ */
+export function briefWarnings(run: BenchmarkRun, style: Style, most: number): string {
+  const whole = warnings(run, style)
+  if (whole.split('\n').length <= most) return whole
+  const told = toldWarnings(run)
+  const name = ({ code, more }: ToldWarning) => `${code}${more > 0 ? ` (${more + 1})` : ''}`
+  const shown = told.slice(0, Math.ceil(most / 3))
+  const others = told.slice(shown.length).map(name).join(', ')
+  return [
+    ...shown.map((warning) => {
+      const line = `${name(warning)}: ${warning.text}`
+      return `${style.warn('!')} ${[...line].length <= 78 ? line : `${[...line].slice(0, 77).join('')}…`}`
+    }),
+    ...(others === '' ? [] : wrap(`! ${others}`, 80)),
+    style.dim(`  what to do: kvscope runs show ${run.id}`),
+  ].join('\n')
 }

@@ -9,7 +9,7 @@ export function addServeCommand(program: Command, context: CommandContext): void
     .command('serve')
     .description('run the API with its database and one worker until Ctrl-C')
     .option('--api-only', 'the API alone; run a worker beside it with: kvscope worker')
-    .addHelpText('after', examples('serve', 'serve --json address.json', 'serve --api-only'))
+    .addHelpText('after', examples('serve', 'serve --api-only --json address.json'))
     .action((options: { apiOnly?: true; json?: JsonOption }) =>
       options.apiOnly ? serveApi(context, options.json) : serveAll(context, options.json),
     )

@@ -32,7 +32,7 @@ export async function showRun(client: ApiClient, id: string, options: ShowOption
   switch (run?.kind) {
     case 'BENCHMARK': {
       const benchmark = await fetchBenchmarkRun(client, id)
-      return { json: benchmark, text: benchText(benchmark, options.screen.style) }
+      return { json: benchmark, text: benchText(benchmark, options.screen.style, { whole: true }) }
     }
     case 'WEIGHT_SLICES':
       return showWeights(client, id, options)

@@ -122,7 +122,7 @@ function recentRate(): (fraction: number, atMs: number) => number | undefined {
 
 /** A pipe gets one line a step of the work, not one a block of it. */
 function step(message: string): string {
-  return message.replace(/block \d+ of \d+|[\d.]+ %/g, '')
+  return message.replace(/block \d+.*|[\d.]+ %/g, '')
 }
 
 /** A reader that went away, such as `head`, is no fault: what is printed then goes nowhere. */

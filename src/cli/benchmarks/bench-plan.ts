@@ -1,5 +1,6 @@
 import type { StartBenchmarkInput } from '../../generated/operations.ts'
 import type { RunnableSource } from '../../jobs/spec.ts'
+import { fewestPoints } from '../../stats/sweep-axis.ts'
 import type { AskedSweep, BenchOptions } from './bench-options.ts'
 
 /** llama-bench's defaults. */
@@ -13,7 +14,7 @@ export const verdictSeconds = 60
 
 /**
  * The benchmark that a command line asks for, in llama-bench's grid: every prompt size and every number of tokens, at every
- * depth and batch. Where one list alone has several values, that list is the axis of a sweep.
+ * depth and batch. Where one list alone has three values or more, that list is the axis of a sweep.
  */
 export function planBench(sources: readonly RunnableSource[], options: BenchOptions): StartBenchmarkInput {
   const sweep = options.sweep ?? impliedSweep(options)
@@ -31,7 +32,10 @@ export function planBench(sources: readonly RunnableSource[], options: BenchOpti
   }
 }
 
-/** The list that is swept where exactly one has several values. Lists of prompts are one where all tests have a prompt. */
+/**
+ * The list that is swept: where exactly one has several values, enough for a line through its points. Lists of prompts are
+ * one where all tests have a prompt.
+ */
 function impliedSweep(options: BenchOptions): AskedSweep | null {
   const lists: AskedSweep[] = []
   const add = (axis: AskedSweep['axis'], values: readonly number[] = []) => {
@@ -44,6 +48,8 @@ function impliedSweep(options: BenchOptions): AskedSweep | null {
   add('PROMPT_TOKENS', options.nPrompt)
   const [only] = lists
   if (lists.length !== 1 || only === undefined) return null
+  // Two subjects of one model are told apart by a sweep's names.
+  if (only.values.length < fewestPoints && only.axis !== 'THREADS') return null
   if (only.axis !== 'PROMPT_TOKENS') return only
   const { generatedTokens } = sizesOf(options)
   return generatedTokens.length > 0 || options.pg !== undefined || only.values.includes(0) ? null : only

@@ -1,6 +1,7 @@
 import type { Metric } from '../../generated/operations.ts'
 import { formatRatio } from '../../render/units.ts'
-import type { BenchmarkComparison, ComparedRow } from './fail-if.ts'
+import type { BenchmarkComparison } from './compared-rows.ts'
+import { type Measured, measuredOf } from './measured.ts'
 
 /** What github-action-benchmark reads as customSmallerIsBetter or customBiggerIsBetter: a list of these. */
 export interface GithubBenchmark {
@@ -9,12 +10,6 @@ export interface GithubBenchmark {
   value: number
   range?: string
   extra: string
-}
-
-interface Measured {
-  value: number
-  unit: string
-  interval: { low: number; high: number } | null
 }
 
 /**
@@ -50,20 +45,4 @@ export function githubBenchmarks(
 function rangeOf({ interval }: Measured): { range?: string } {
   if (interval === null) return {}
   return { range: `± ${Number(((interval.high - interval.low) / 2).toPrecision(4))}` }
-}
-
-/** A row's candidate as a figure of the metric; null where it has none. */
-export function measuredOf(series: NonNullable<ComparedRow['candidate']>, metric: Metric): Measured | null {
-  switch (metric) {
-    case 'TIME':
-      return { value: series.summary.median, unit: 'ms', interval: series.summary.interval }
-    case 'TOKENS_PER_SECOND': {
-      const { tokensPerSecond } = series
-      return tokensPerSecond && { value: tokensPerSecond.median, unit: 'tokens/s', interval: tokensPerSecond.interval }
-    }
-    case 'KV_CACHE_BYTES':
-      return series.kvCacheBytes === null ? null : { value: series.kvCacheBytes, unit: 'bytes', interval: null }
-    case 'PEAK_MEMORY_BYTES':
-      return series.peakMemoryBytes === null ? null : { value: series.peakMemoryBytes, unit: 'bytes', interval: null }
-  }
 }

@@ -1,8 +1,9 @@
 import type { Metric } from '../../generated/operations.ts'
 import { type Table, tableToMarkdown } from '../../render/table.ts'
 import { formatBytes, formatMilliseconds, formatRate, formatRatio } from '../../render/units.ts'
-import { measuredOf } from './comparison-github.ts'
-import type { BenchmarkComparison, ComparedRow, Judgement } from './fail-if.ts'
+import type { BenchmarkComparison, ComparedRow } from './compared-rows.ts'
+import type { Judgement } from './fail-if.ts'
+import { measuredOf } from './measured.ts'
 import { probability, smallShare } from './verdict-text.ts'
 
 /** Verdicts in the order in which a reader wants them. */

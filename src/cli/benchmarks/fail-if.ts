@@ -1,9 +1,8 @@
 import { InvalidArgumentError } from 'commander'
-import type { CompareRunsQuery, Metric } from '../../generated/operations.ts'
+import type { Metric } from '../../generated/operations.ts'
 import { formatRatio } from '../../render/units.ts'
-
-export type BenchmarkComparison = Extract<CompareRunsQuery['compareRuns'], { __typename: 'BenchmarkComparison' }>
-export type ComparedRow = BenchmarkComparison['rows'][number]
+import type { ComparedRow } from './compared-rows.ts'
+import { measuredOf } from './measured.ts'
 
 const phases = ['load', 'cold', 'forward', 'prefill', 'decode', 'combined'] as const
 
@@ -96,8 +95,9 @@ function matches({ subject, of }: Condition, row: ComparedRow): boolean {
   if (subject !== null && !names.includes(subject)) return false
   if ('phase' in of) return row.phase.toLowerCase() === of.phase
   if ('test' in of) return row.test === of.test
-  // Byte counts of the load, before anything ran, say nothing.
-  return row.phase !== 'LOAD' && (row.ratio !== null || row.reasons.length > 0)
+  // Most phases read no cache.
+  const { metric } = of
+  return [row.baseline, row.candidate].some((series) => series !== null && measuredOf(series, metric) !== null)
 }
 
 function outcomeOf({ side, limit, metric }: Condition, row: ComparedRow): Outcome {

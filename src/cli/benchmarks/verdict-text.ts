@@ -34,6 +34,10 @@ export function verdictLines(run: BenchmarkRun, margin: number, style: Style): s
   if (rows.length === 0) return []
   const labels = subjectLabels(run.subjects, 24)
   const several = run.subjects.length > 2
+  const known = {
+    p: rows.some(({ pValue }) => pValue !== null),
+    detectable: rows.some(({ minimumDetectable }) => minimumDetectable !== null),
+  }
   const table = tableToText(
     {
       columns: [
@@ -41,16 +45,16 @@ export function verdictLines(run: BenchmarkRun, margin: number, style: Style): s
         { title: 'test' },
         { title: 'verdict' },
         { title: 'ratio [95 %]' },
-        { title: 'p', align: 'right' },
-        { title: 'shows from', align: 'right' },
+        ...(known.p ? [{ title: 'p', align: 'right' as const }] : []),
+        ...(known.detectable ? [{ title: 'shows from', align: 'right' as const }] : []),
       ],
       rows: rows.map((row) => [
         ...(several ? [labels[row.candidate?.subject.index ?? -1] ?? ''] : []),
         row.test ?? row.phase.toLowerCase(),
         paintVerdict(row.verdict, style),
         row.ratio === null ? '–' : formatRatio(row.ratio, row.interval),
-        row.pValue === null ? '' : probability(row.pValue),
-        row.minimumDetectable === null ? '' : smallShare(row.minimumDetectable),
+        ...(known.p ? [row.pValue === null ? '' : probability(row.pValue)] : []),
+        ...(known.detectable ? [row.minimumDetectable === null ? '' : smallShare(row.minimumDetectable)] : []),
       ]),
     },
     { head: style.bold, width: 80 },
@@ -60,7 +64,7 @@ export function verdictLines(run: BenchmarkRun, margin: number, style: Style): s
     style.bold(`VERDICT: ${several ? `against ${against}` : against}`),
     table,
     ...reasonLines(rows),
-    style.dim(captionOf(rows, margin)),
+    style.dim(captionOf(known.detectable, margin)),
   ]
 }
 
@@ -78,10 +82,9 @@ function reasonLines(rows: readonly JudgedRow[]): string[] {
   })
 }
 
-function captionOf(rows: readonly JudgedRow[], margin: number): string {
-  const detect = rows.some(({ minimumDetectable }) => minimumDetectable !== null)
-  const within = margin === 0 ? '' : `; NO_DIFFERENCE: within ${smallShare(margin)}`
-  return `ratio of times, below 1 is less${within}${detect ? '; shows from: least difference told' : ''}`
+function captionOf(detect: boolean, margin: number): string {
+  const within = margin === 0 ? '' : `; within ${smallShare(margin)}: NO_DIFFERENCE`
+  return `below 1: less time${within}${detect ? '; shows from: least difference told' : ''}`
 }
 
 export function probability(p: number): string {

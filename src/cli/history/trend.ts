@@ -105,14 +105,14 @@ export function trendText(trend: Trend, { title, last }: { title: string; last: 
   const changed = new Map(changes.map((change) => [change.after.runId, change]))
   const table = tableToText(
     {
-      columns: [{ title: 'queued' }, { title: 'run' }, { title: 'median', align: 'right' }, { title: 'change [95 %]' }],
+      columns: [{ title: 'queued' }, { title: 'run' }, { title: 'median', align: 'right' }, { title: 'change' }],
       rows: points.slice(-last).map((point) => {
         const change = changed.get(point.runId)
         return [
           point.at.slice(0, 16).replace('T', ' '),
           point.runId,
           formatValue(point.value, unit),
-          change === undefined ? '' : formatRatio(change.ratio, change.interval),
+          change === undefined ? '' : formatRatio(change.ratio, null),
         ]
       }),
     },

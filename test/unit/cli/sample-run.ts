@@ -142,5 +142,7 @@ export function sampleRun(subjects: Subject[], at9: Timing, at512: Timing): Benc
     series,
     keyFigure: null,
     comparison,
+    fits: [],
+    chartUrl: null,
   }
 }
