@@ -1,7 +1,6 @@
 import { type MisreadMatrix, misreadAsMqa } from '../../architecture/lecture-falcon-claims.ts'
 import { formatCount, formatDecimalBytes, formatInteger, formatMilliseconds, formatRatio } from '../../render/units.ts'
 import type { BenchmarkRun, Series } from '../benchmark-run.ts'
-import { conclude } from '../conclusions.ts'
 import { estimateText } from '../diversity-text.ts'
 import { phaseLabel, stepsOf } from '../run-labels.ts'
 import type { ModelHeads } from './replay.ts'
@@ -65,7 +64,6 @@ export function asItShouldBeFindings(run: BenchmarkRun): string[] {
     ...run.series
       .filter(({ phase, subject }) => phase === 'DECODE' && subject.index === second.index)
       .map((series) => ratioSentence(run, series)),
-    ...conclude(run),
   ]
 }
 
@@ -78,11 +76,15 @@ function ratioSentence(run: BenchmarkRun, series: Series): string {
   const base = seriesOf(run, 0, series)
   const row = run.comparison.find(({ candidate }) => candidate === series)
   if (base === undefined || row?.ratio == null) return `${phaseLabel(series)}: not compared.`
-  const told = `At ${phaseLabel(series)} ${series.subject.name} takes ${formatRatio(row.ratio, row.interval)} of ${base.subject.name}'s time`
+  const told = `${capital(phaseLabel(series))}: ${series.subject.name} takes ${formatRatio(row.ratio, row.interval)} of ${base.subject.name}'s time`
   const read = (of: Series) => (of.bytesRead === null ? null : of.bytesRead / stepsOf(of))
   const [own, others] = [read(series), read(base)]
   if (own === null || others === null) return `${told}.`
   return `${told}, and reads ${(own / others).toFixed(2)} times as many bytes a step (${formatDecimalBytes(own)} against ${formatDecimalBytes(others)}), of which its cache is ${shareText(series)}.`
+}
+
+function capital(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
 }
 
 function shareText({ kvShareOfBytes }: Series): string {
@@ -100,18 +102,22 @@ export function honestPairFindings(run: BenchmarkRun): string[] {
       ? []
       : [`Of the bytes that a step of ${decodes[0]?.subject.name} reads the K/V cache is ${shares.join(', ')}.`]),
     ...slopeFindings(run.fits),
-    ...conclude(run),
   ]
 }
 
 function slopeFindings(fits: BenchmarkRun['fits']): string[] {
   const decodes = fits.filter(({ phase }) => phase === 'DECODE')
-  if (decodes.length === 0) return []
-  const told = decodes.map(
-    ({ subject, slope, unit }) =>
-      `${slope.value.toPrecision(3)}${slope.interval === null ? '' : ` [${slope.interval.low.toPrecision(3)}, ${slope.interval.high.toPrecision(3)}]`} ${unit} for ${subject.name}`,
-  )
-  return [`One more cached token costs ${told.join(', and ')}: the difference is what sharing K and V buys.`]
+  const [own, shared] = decodes
+  if (own === undefined || shared === undefined) return []
+  const micro = (milliseconds: number) => (1000 * milliseconds).toPrecision(3)
+  const told = [own, shared].map(({ subject, slope: { value, interval } }) => {
+    const range = interval === null ? '' : ` [${micro(interval.low)}, ${micro(interval.high)}]`
+    return `${micro(value)}${range} µs to a step of ${subject.name}`
+  })
+  const apart =
+    own.slope.interval !== null && shared.slope.interval !== null && shared.slope.interval.high < own.slope.interval.low
+  const so = apart ? 'the difference is what sharing K and V buys' : 'this run does not tell the two apart'
+  return [`One more cached token adds ${told.join(' and ')}: ${so}.`]
 }
 
 /** What a reader of MQA's layout takes for the shared matrices of a Falcon that shares none. */

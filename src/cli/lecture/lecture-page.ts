@@ -5,6 +5,7 @@ import type { ApiClient } from '../client.ts'
 import { reportBenchmark } from '../report-benchmark.ts'
 import { fetchPicture } from '../report-picture.ts'
 import { leadOf, noticesOf, provenanceOf } from '../report-provenance.ts'
+import { reportSweep } from '../report-sweep.ts'
 import { lectureNotes, lectureTable } from './cache-table.ts'
 import { claimsCount, verdictText } from './claims-text.ts'
 import {
@@ -36,9 +37,7 @@ export async function lecturePage(
     benchmarkSection('4. The honest pair: one model, its K/V heads pooled into one', honestPair, [
       { of: 'list', items: honestPairFindings(honestPair) },
       cacheShareTable(honestPair),
-      ...(honestPair.chartUrl === null
-        ? []
-        : [await fetchPicture(client, honestPair.chartUrl, 'Time of one step against the tokens in the cache.')]),
+      ...(await reportSweep(client, honestPair)),
     ]),
   ]
   for (const [index, model] of models.entries()) sections.push(await headsSection(client, 5 + index, model))
@@ -82,8 +81,14 @@ function benchmarkSection(title: string, run: BenchmarkRun, blocks: readonly Rep
     title,
     lead: leadOf(run),
     notices: noticesOf(run),
-    blocks: [...blocks, ...reportBenchmark(run), ...provenanceOf(run)],
+    blocks: withoutEmptyHeadings([...blocks, ...reportBenchmark(run), ...provenanceOf(run)]),
   }
+}
+
+/** One trial each has no picture, and models without a decode no conclusion. */
+function withoutEmptyHeadings(blocks: readonly ReportBlock[]): ReportBlock[] {
+  const shown = blocks.filter((block) => block.of !== 'list' || block.items.length > 0)
+  return shown.filter(({ of }, index) => of !== 'heading' || (shown[index + 1]?.of ?? 'heading') !== 'heading')
 }
 
 function methodTable(run: BenchmarkRun): ReportBlock {

@@ -1,6 +1,7 @@
 import type { Style } from '../../render/style.ts'
 import { wrap } from '../../render/table.ts'
 import { formatDecimalBytes } from '../../render/units.ts'
+import { conclude } from '../conclusions.ts'
 import { sentenceList } from '../text-parts.ts'
 import { asItShouldBeFindings, asItWasFindings, headFindings, honestPairFindings } from './findings.ts'
 import type { LectureNeeds } from './lecture-needs.ts'
@@ -25,8 +26,14 @@ export function openingText(plan: LecturePlan, needs: LectureNeeds, style: Style
 export function lectureText({ asItWas, asItShouldBe, honestPair, models }: Replay, style: Style): string {
   const parts: [string, string[]][] = [
     ['AS IT WAS: ONE COLD FORWARD PASS OF EACH', asItWasFindings(asItWas)],
-    ['AS IT SHOULD BE: WARM, INTERLEAVED, AT DEPTH', asItShouldBeFindings(asItShouldBe)],
-    ['THE HONEST PAIR: ONE MODEL, ITS K/V HEADS POOLED INTO ONE', honestPairFindings(honestPair)],
+    [
+      'AS IT SHOULD BE: WARM, INTERLEAVED, AT DEPTH',
+      [...asItShouldBeFindings(asItShouldBe), ...conclude(asItShouldBe)],
+    ],
+    [
+      'THE HONEST PAIR: ONE MODEL, ITS K/V HEADS POOLED INTO ONE',
+      [...honestPairFindings(honestPair), ...conclude(honestPair)],
+    ],
     ['THE HEADS', models.flatMap(headFindings)],
   ]
   return parts.map(([title, sentences]) => ['', style.bold(title), ...sentenceList(sentences)].join('\n')).join('\n')
