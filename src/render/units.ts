@@ -41,13 +41,14 @@ export function formatCount(count: number): string {
   return `${(count / 1e9).toPrecision(4)} B`
 }
 
-/** Three digits of a time given in milliseconds, in µs, ms or s: `41.2 ms`, `1.62 s`. */
+/** Three digits of a time given in milliseconds, in ns, µs, ms or s: `41.2 ms`, `1.62 s`. */
 export function formatMilliseconds(milliseconds: number): string {
   const size = Math.abs(milliseconds)
   if (size >= 100_000) return `${(milliseconds / 1000).toFixed(0)} s`
   if (size >= 999.5) return `${threeDigits(milliseconds / 1000)} s`
   if (size >= 0.9995 || size === 0) return `${threeDigits(milliseconds)} ms`
-  return `${threeDigits(milliseconds * 1000)} µs`
+  if (size >= 0.0009995) return `${threeDigits(milliseconds * 1000)} µs`
+  return `${threeDigits(milliseconds * 1e6)} ns`
 }
 
 /** Three digits: `24.3`; from 1000 on whole numbers with thousands set apart. */
