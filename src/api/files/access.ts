@@ -3,12 +3,13 @@ import type { Config } from '../../config.ts'
 import { AppError } from '../../errors.ts'
 import { authenticate, bearerSecret } from '../tokens.ts'
 
-/** Pictures in a page and links cannot carry a header: the page puts its token into this cookie, for `/runs` and `/trends`. */
+/** Pictures in a page and links cannot carry a header: the page puts its token into this cookie, for both folders of files. */
 const tokenCookie = 'kvscope_token'
 
 /**
  * Lets those pass who carry a token, as the header `/graphql` takes or as a cookie. A cookie is sent whoever wrote the
- * link; that is no danger, since nothing under these addresses changes anything and other sites cannot read what comes back.
+ * link; that is no danger, since nothing under these addresses changes anything and other sites cannot read what comes
+ * back.
  */
 export function requireToken({ tokens }: Config): RequestHandler {
   return (request, response, next) => {
