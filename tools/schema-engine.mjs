@@ -86,7 +86,7 @@ async function loadBindings() {
 }
 
 /**
- * The adapter with its two gaps closed. Its own shadow connection keeps the connection string of the main database,
+ * The adapter with its gaps closed. Its own shadow connection keeps the connection string of the main database,
  * which wins over the shadow's name, so the settings are given one by one; and it would drop the shadow while its own
  * connections are still open.
  */
@@ -94,12 +94,12 @@ function adapterFactory(url) {
   const settings = discreteSettings(url)
   const factory = new PrismaPg(settings)
   const connect = factory.connect.bind(factory)
-  factory.connect = async () => mapCharacters(await connect())
+  factory.connect = async () => mendAdapter(await connect())
   factory.connectToShadowDb = async () => {
     const database = `prisma_migrate_shadow_db_${randomUUID()}`
     const main = await connect()
     await main.executeScript(`CREATE DATABASE "${database}"`)
-    const shadow = mapCharacters(await new PrismaPg({ ...settings, database }).connect())
+    const shadow = mendAdapter(await new PrismaPg({ ...settings, database }).connect())
     const close = shadow.dispose.bind(shadow)
     shadow.dispose = async () => {
       await close()
@@ -117,9 +117,15 @@ function discreteSettings(url) {
   return { host, port: Number(port || 5432), user, password: secret || undefined, database: pathname.slice(1) }
 }
 
-/** The adapter knows no "char" (oid 18), which the engine selects from the catalogue: it passes as text, then as a character. */
-function mapCharacters(adapter) {
+/**
+ * The adapter cuts scripts at every semicolon, also within a quoted body; here they are sent whole. And it knows no
+ * "char" (oid 18), which the engine selects from the catalogue: it passes as text, then as a character.
+ */
+function mendAdapter(adapter) {
   const query = adapter.client.query.bind(adapter.client)
+  adapter.executeScript = async (script) => {
+    await query(script)
+  }
   const columns = new WeakMap()
   adapter.client.query = async (...args) => {
     const result = await query(...args)

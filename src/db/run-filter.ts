@@ -25,12 +25,18 @@ export interface RunFilter {
 }
 
 /**
- * The filter as a condition on "Run" AS run; TRUE where nothing is filtered.
+ * How a condition will be used: asked of one run after the other until enough are found, or to find all that there are.
+ * It says the same; only what indexes can do for it differs.
+ */
+export type FilterUse = 'run by run' | 'all runs'
+
+/**
+ * The filter as a condition on "Run" AS run; null where nothing is filtered.
  * @throws AppError VALIDATION_FAILED for text or a time that PostgreSQL cannot hold, and so no run has
  */
-export function filterCondition(filter: RunFilter): Prisma.Sql {
-  const conditions = [...ofRun(filter), ...ofLabels(filter), ...ofSubjects(filter), ...ofText(filter)]
-  return conditions.length === 0 ? Prisma.sql`TRUE` : Prisma.join(conditions, ' AND ')
+export function filterCondition(filter: RunFilter, use: FilterUse): Prisma.Sql | null {
+  const conditions = [...ofRun(filter), ...ofLabels(filter, use), ...ofSubjects(filter, use), ...ofText(filter, use)]
+  return conditions.length === 0 ? null : Prisma.join(conditions, ' AND ')
 }
 
 function ofRun(filter: RunFilter): Prisma.Sql[] {
@@ -52,15 +58,18 @@ function ofRun(filter: RunFilter): Prisma.Sql[] {
   return conditions
 }
 
-function ofLabels(filter: RunFilter): Prisma.Sql[] {
+/** OFFSET 0 keeps the planner from turning a look at one run into a list of all. */
+const asked = (use: FilterUse) => (use === 'run by run' ? Prisma.sql`OFFSET 0` : Prisma.empty)
+
+function ofLabels(filter: RunFilter, use: FilterUse): Prisma.Sql[] {
   return (filter.labels ?? []).map(
     ({ key, value }) => Prisma.sql`EXISTS (
-      SELECT 1 FROM "RunLabel" AS label WHERE label."runId" = run.id
-        AND label.key = ${requireStorable('a label', key)} AND label.value = ${requireStorable('a label', value)})`,
+      SELECT 1 FROM "RunLabel" AS label WHERE label."runId" = run.id AND label.key = ${requireStorable('a label', key)}
+        AND label.value = ${requireStorable('a label', value)} ${asked(use)})`,
   )
 }
 
-function ofSubjects(filter: RunFilter): Prisma.Sql[] {
+function ofSubjects(filter: RunFilter, use: FilterUse): Prisma.Sql[] {
   const conditions: Prisma.Sql[] = []
   if (filter.model != null) {
     conditions.push(Prisma.sql`subject."modelName" = ${requireStorable('the model', filter.model)}`)
@@ -71,14 +80,23 @@ function ofSubjects(filter: RunFilter): Prisma.Sql[] {
   if (filter.kvHeads != null) conditions.push(Prisma.sql`subject."kvHeads" = ${filter.kvHeads}`)
   if (conditions.length === 0) return []
   const all = Prisma.join(conditions, ' AND ')
-  return [Prisma.sql`EXISTS (SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND ${all})`]
+  return [
+    Prisma.sql`EXISTS (SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND ${all} ${asked(use)})`,
+  ]
 }
 
-function ofText({ text }: RunFilter): Prisma.Sql[] {
+function ofText({ text }: RunFilter, use: FilterUse): Prisma.Sql[] {
   if (!text) return []
   const pattern = `%${requireStorable('the text', text).replace(/[\\%_]/g, '\\$&')}%`
+  if (use === 'all runs') {
+    return [
+      Prisma.sql`run.id IN (
+        SELECT id FROM "Run" WHERE note ILIKE ${pattern}
+        UNION SELECT "runId" FROM "Subject" WHERE name ILIKE ${pattern})`,
+    ]
+  }
   return [
     Prisma.sql`(run.note ILIKE ${pattern} OR EXISTS (
-      SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND subject.name ILIKE ${pattern}))`,
+      SELECT 1 FROM "Subject" AS subject WHERE subject."runId" = run.id AND subject.name ILIKE ${pattern} OFFSET 0))`,
   ]
 }

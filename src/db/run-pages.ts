@@ -40,11 +40,11 @@ export async function pageRuns(db: Queries, request: PageRequest): Promise<RunPa
   const { orderBy, size, backward, from, until } = readRequest(request)
   const order = orderOf(orderBy)
   const walk = backward ? reverse(order) : order
-  const condition = filterCondition(request.filter ?? {})
+  const filter = request.filter ?? {}
   const bounds = [from && { walk, place: from }, until && { walk: reverse(walk), place: until }]
   const rows = await db.$queryRaw<(Partial<RunRow> & { behind: boolean })[]>`
-    SELECT behind.found AS behind, page.* FROM (SELECT ${anythingBehind(walk, condition, from)} AS found) AS behind
-    LEFT JOIN (${select(walk, condition, bounds, size + 1)}) AS page ON TRUE
+    SELECT behind.found AS behind, run.* FROM (SELECT ${anythingBehind(walk, filter, from)} AS found) AS behind
+    LEFT JOIN (${select(walk, filter, bounds, size + 1)}) AS page ON TRUE LEFT JOIN "Run" AS run ON run.id = page.id
     ORDER BY ${sorting('page', walk)}`
   const found = rows.filter((row): row is RunRow & { behind: boolean } => row.id != null)
   const page = found.slice(0, size)
@@ -62,7 +62,7 @@ export async function pageRuns(db: Queries, request: PageRequest): Promise<RunPa
 /** How many runs a filter lets pass. */
 export async function countRuns(db: Queries, filter: RunFilter = {}): Promise<number> {
   const rows = await db.$queryRaw<{ count: number }[]>`
-    SELECT count(*)::int AS count FROM "Run" AS run WHERE ${filterCondition(filter)}`
+    SELECT count(*)::int AS count FROM "Run" AS run WHERE ${filterCondition(filter, 'all runs') ?? Prisma.sql`TRUE`}`
   return rows[0]?.count ?? 0
 }
 
@@ -122,23 +122,60 @@ function partsOf({ time, nullsFirst }: Walk): Part[] {
   return nullsFirst ? ['without key figure', 'with key figure'] : ['with key figure', 'without key figure']
 }
 
-/** The first `limit` runs of a walk within bounds. */
-function select(walk: Walk, condition: Prisma.Sql, bounds: readonly (Bound | null)[], limit: number): Prisma.Sql {
-  const parts = partsOf(walk).map((part) => {
-    const within = bounds.flatMap((bound) => (bound === null ? [] : [beyond(bound, part)]))
-    const where = Prisma.join([partCondition(part), condition, ...within], ' AND ')
-    return Prisma.sql`(SELECT run.* FROM "Run" AS run WHERE ${where} ORDER BY ${indexSorting(walk)} LIMIT ${limit})`
-  })
+/** Runs that are looked at one by one before a filter's runs are found as a whole. */
+const nearRuns = 1000
+
+/**
+ * The first `limit` runs of a walk within bounds: their ids and what they are ordered by.
+ *
+ * Under a filter the nearest runs are asked one by one. Where too few of them pass, all runs that do are found, by the
+ * indexes of what is filtered, and sorted. Whatever the filter lets pass and wherever that lies, a page so costs no more
+ * than both; the planner alone would walk through the whole table to the runs of a year ago, or of the slowest model.
+ */
+function select(walk: Walk, filter: RunFilter, bounds: readonly (Bound | null)[], limit: number): Prisma.Sql {
+  const near = filterCondition(filter, 'run by run')
+  const far = filterCondition(filter, 'all runs')
+  if (near === null || far === null) return walkAlong(walk, bounds, limit)
+  const column = columnOf(walk)
+  const within = partsOf(walk).map((part) => Prisma.sql`(${boundsCondition(bounds, part)})`)
+  return Prisma.sql`
+    WITH near AS MATERIALIZED (
+      SELECT nearest.id, nearest.${column} FROM (${walkAlong(walk, bounds, nearRuns)}) AS nearest
+      JOIN "Run" AS run ON run.id = nearest.id WHERE ${near} ORDER BY ${sorting('nearest', walk)} LIMIT ${limit}
+    ), far AS MATERIALIZED (
+      SELECT run.id, run.${column} FROM "Run" AS run
+      WHERE (SELECT count(*) FROM near) < ${limit} AND ${far} AND (${Prisma.join(within, ' OR ')})
+    )
+    SELECT id, ${column} FROM (
+      SELECT * FROM near WHERE (SELECT count(*) FROM near) >= ${limit} UNION ALL SELECT * FROM far
+    ) AS found ORDER BY ${sorting('found', walk)} LIMIT ${limit}`
+}
+
+/** The first `limit` runs along the index, whatever they are. */
+function walkAlong(walk: Walk, bounds: readonly (Bound | null)[], limit: number): Prisma.Sql {
+  const column = columnOf(walk)
+  const parts = partsOf(walk).map(
+    (part) => Prisma.sql`(SELECT run.id, run.${column} FROM "Run" AS run
+      WHERE ${boundsCondition(bounds, part)} ORDER BY ${indexSorting(walk)} LIMIT ${limit})`,
+  )
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined) return only
   return Prisma.sql`
     SELECT * FROM (${Prisma.join(parts, ' UNION ALL ')}) AS parts ORDER BY ${sorting('parts', walk)} LIMIT ${limit}`
 }
 
+function boundsCondition(bounds: readonly (Bound | null)[], part: Part): Prisma.Sql {
+  const within = bounds.flatMap((bound) => (bound === null ? [] : [beyond(bound, part)]))
+  return Prisma.join([partCondition(part), ...within], ' AND ')
+}
+
 /** Whether the filter lets anything pass at the cursor's place or on the side that the walk comes from. */
-function anythingBehind(walk: Walk, condition: Prisma.Sql, from: RunPlace | null): Prisma.Sql {
+function anythingBehind(walk: Walk, filter: RunFilter, from: RunPlace | null): Prisma.Sql {
   if (from === null) return Prisma.sql`FALSE`
   const back = reverse(walk)
+  const condition = filterCondition(filter, 'run by run') ?? Prisma.sql`TRUE`
   return Prisma.sql`(EXISTS (SELECT 1 FROM "Run" AS run WHERE run.id = ${from.id}::uuid AND ${condition})
-    OR EXISTS (${select(back, condition, [{ walk: back, place: from }], 1)}))`
+    OR EXISTS (${select(back, filter, [{ walk: back, place: from }], 1)}))`
 }
 
 function partCondition(part: Part): Prisma.Sql {
@@ -162,6 +199,10 @@ function beyond({ walk, place }: Bound, part: Part): Prisma.Sql {
     : Prisma.sql`(run."keyFigure", run.id) ${than} (${place.keyFigure}::float8, ${place.id}::uuid)`
 }
 
+function columnOf({ time }: Walk): Prisma.Sql {
+  return Prisma.raw(time ? '"queuedAt"' : '"keyFigure"')
+}
+
 function indexSorting({ time, ascending }: Walk): Prisma.Sql {
   const way = ascending ? 'ASC' : 'DESC'
   return Prisma.raw(`run."${time ? 'queuedAt' : 'keyFigure'}" ${way}, run.id ${way}`)
@@ -169,6 +210,7 @@ function indexSorting({ time, ascending }: Walk): Prisma.Sql {
 
 function sorting(table: string, { time, ascending, nullsFirst }: Walk): Prisma.Sql {
   const way = ascending ? 'ASC' : 'DESC'
-  const nulls = nullsFirst ? 'NULLS FIRST' : 'NULLS LAST'
+  // Of a time, which every run has, the clause would hide from the planner that the rows come in this order.
+  const nulls = time ? '' : nullsFirst ? 'NULLS FIRST' : 'NULLS LAST'
   return Prisma.raw(`${table}."${time ? 'queuedAt' : 'keyFigure'}" ${way} ${nulls}, ${table}.id ${way}`)
 }
