@@ -3,7 +3,8 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { RequestHandler } from 'express'
 import type { Services } from './context.ts'
-import { fillExamples, newestIds, readExamples, type SavedExample } from './examples.ts'
+import { emptyExampleValues, newestExampleValues } from './example-values.ts'
+import { fillExamples, readExamples, type SavedExample } from './examples.ts'
 
 const compress = promisify(gzip)
 
@@ -24,8 +25,9 @@ export function servePlayground(services: Services): RequestHandler {
     if (request.accepts(['json', 'html']) !== 'html') return next()
     const examples = await readExamples()
     // Where tokens are asked for the page may be seen without one, so it must tell nothing of what is stored.
-    const ids = services.config.tokens.length > 0 ? {} : await newestIds(services.db)
-    const filled = fillExamples(examples, ids)
+    const guarded = services.config.tokens.length > 0
+    const values = guarded ? emptyExampleValues : await newestExampleValues(services.db)
+    const filled = fillExamples(examples, values)
     const tabs = JSON.stringify(filled)
     if (last === null || (await last).tabs !== tabs) last = render(filled, tabs)
     const page = await last

@@ -1,10 +1,12 @@
 import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
-import { fillExamples, newestIds, readExamples } from '../../../src/api/examples.ts'
+import { newestExampleValues } from '../../../src/api/example-values.ts'
+import { fillExamples, readExamples, type SavedExample } from '../../../src/api/examples.ts'
+import { auditLecture } from '../../../src/architecture/lecture-claims.ts'
 import { connectDatabase } from '../../../src/db/client.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
-import { startTestApi } from './api-under-test.ts'
+import { type ApiUnderTest, at, startTestApi } from './api-under-test.ts'
 import { countStatements } from './counted-statements.ts'
 import { prompts, storeAttentionRun } from './stored-attention.ts'
 import { storeFailedRun, storeFinishedRun, storeQueuedRun } from './stored-runs.ts'
@@ -24,9 +26,9 @@ async function storeSome(): Promise<void> {
 }
 
 /** Follows a run until its end, and returns the events' numbers. */
-async function follow(query: string, variables: Record<string, unknown>): Promise<unknown[]> {
+async function follow(address: string, query: string, variables: Record<string, unknown>): Promise<unknown[]> {
   const client = createClient({
-    url: `${api.address.replace('http', 'ws')}/graphql`,
+    url: `${address.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
     retryAttempts: 0,
   })
@@ -38,22 +40,26 @@ async function follow(query: string, variables: Record<string, unknown>): Promis
   return seqs
 }
 
+/** Carries an example out, and fails on any error. */
+async function runExample(of: ApiUnderTest, { name, query, variables: text }: SavedExample): Promise<void> {
+  const variables = text === '' ? {} : JSON.parse(text)
+  if (query.includes('subscription')) return expect(await follow(of.address, query, variables), name).toEqual([1, 2, 3])
+  const { errors, status, data } = await of.request(query, variables)
+  expect({ errors, status }, name).toEqual({ status: 200 })
+  expect(data, name).toBeTypeOf('object')
+}
+
 /** Runs every saved example with the ids that the database now has, and returns how many statements each took. */
 async function runAll(): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   for (const { name } of examples) {
-    const ids = await newestIds(db)
+    const values = await newestExampleValues(db)
     // The newest run still waits, and a run is followed to its end.
     const isSubscription = examples.find((example) => example.name === name)?.query.includes('subscription')
-    if (isSubscription) ids.NEWEST_RUN = await storeFinishedRun(db)
-    const example = fillExamples(examples, ids).find((filled) => filled.name === name)
+    if (isSubscription) values.NEWEST_RUN = await storeFinishedRun(db)
+    const example = fillExamples(examples, values).find((filled) => filled.name === name)
     if (!example) throw new Error(`no example ${name}`)
-    const variables = example.variables === '' ? {} : JSON.parse(example.variables)
-    const { statements } = await countStatements(async () => {
-      if (isSubscription) return expect(await follow(example.query, variables)).toEqual([1, 2, 3])
-      const { errors, status } = await api.request(example.query, variables)
-      expect({ errors, status }, name).toEqual({ status: 200 })
-    })
+    const { statements } = await countStatements(() => runExample(api, example))
     counts[name] = statements.length
   }
   return counts
@@ -77,5 +83,39 @@ describe('every saved example', () => {
   it('takes no more statements where the database holds more runs', async () => {
     for (let more = 0; more < 6; more += 1) await storeSome()
     expect(await runAll()).toEqual(few)
+  })
+})
+
+describe('the examples of a page opened on a fresh demo database', async () => {
+  const demoUrl = await createTestDatabase()
+  const demoDb = connectDatabase(demoUrl)
+  const demoApi = await startTestApi(demoUrl)
+  afterAll(() => demoDb.close())
+  let page: SavedExample[]
+
+  // As `kvscope demo` leaves it: one benchmark, and each model's slices and maps; nothing failed, nothing waits.
+  beforeAll(async () => {
+    await storeSlicedRun(demoDb)
+    await storeAttentionRun(demoDb, { prompts: [prompts.short], layers: [11] })
+    await storeFinishedRun(demoDb)
+    page = fillExamples(examples, await newestExampleValues(demoDb))
+  })
+
+  it.each(examples.map(({ name }) => name))('%s works as it stands', async (name) => {
+    const example = page.find((filled) => filled.name === name)
+    if (!example) throw new Error(`no example ${name}`)
+    await runExample(demoApi, example)
+  })
+
+  it('shows with them what is there: a trend with its point, the run against itself, one pruning that drops nothing', async () => {
+    const answer = async (name: string) => {
+      const example = page.find((filled) => filled.name === name)
+      return demoApi.request(example?.query ?? '', JSON.parse(example?.variables || '{}'))
+    }
+    expect(at(await answer('30-trend'), 'trend.points')).toHaveLength(1)
+    expect(at(await answer('09-compare-runs'), 'compareRuns.rows')).not.toHaveLength(0)
+    expect(at(await answer('19-attention-maps-run'), 'run.maps')).toHaveLength(2)
+    expect(at(await answer('32-prune-runs'), 'pruneRuns.deleted')).toBe(0)
+    expect(at(await answer('33-lecture-audit'), 'lectureAudit')).toHaveLength(auditLecture().length)
   })
 })

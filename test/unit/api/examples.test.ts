@@ -1,6 +1,7 @@
 import { isObjectType, Kind, parse, validate } from 'graphql'
 import { describe, expect, it } from 'vitest'
-import { fillExamples, namedRuns, readExamples } from '../../../src/api/examples.ts'
+import { emptyExampleValues, exampleNames } from '../../../src/api/example-values.ts'
+import { fillExamples, readExamples } from '../../../src/api/examples.ts'
 import { checkRequestLimits } from '../../../src/api/limits.ts'
 import { createSchema } from '../../../src/api/schema.ts'
 
@@ -16,7 +17,7 @@ function operationOf(query: string) {
 
 describe('the saved examples', () => {
   it('fit the schema and its limits', () => {
-    for (const { name, query, variables } of fillExamples(examples, {})) {
+    for (const { name, query, variables } of fillExamples(examples, emptyExampleValues)) {
       const { document, operation } = operationOf(query)
       expect(validate(schema, document), name).toEqual([])
       checkRequestLimits(schema, document, operation, variables === '' ? {} : JSON.parse(variables))
@@ -38,16 +39,17 @@ describe('the saved examples', () => {
     for (const { name, query } of examples) expect(query, name).toMatch(/^# [A-Z].*\n/)
   })
 
-  it('name runs by what they are, and get the ids that there are', () => {
-    const ids = Object.fromEntries(namedRuns.map((name, index) => [name, `id-${index}`]))
-    const all = fillExamples(examples, ids)
+  it('name what differs from database to database, and get what there is, written as JSON', () => {
+    const named = Object.fromEntries(exampleNames.map((name, index) => [name, [index]]))
+    const all = fillExamples(examples, { ...emptyExampleValues, ...named })
       .map(({ variables }) => variables)
       .join()
-    for (const [index] of namedRuns.entries()) expect(all).toContain(`"id-${index}"`)
-    const none = fillExamples(examples, {})
-      .map(({ variables }) => variables)
-      .join()
-    for (const name of namedRuns) expect(none).not.toContain(name)
+    for (const [index] of exampleNames.entries()) expect(all).toContain(`: [${index}]`)
+    const none = fillExamples(examples, emptyExampleValues)
+    for (const { variables } of none) {
+      if (variables !== '') JSON.parse(variables)
+      for (const name of exampleNames) expect(variables).not.toContain(name)
+    }
   })
 
   it('cannot end the script that they are written into', () => {
