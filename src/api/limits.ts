@@ -47,6 +47,7 @@ const usualLengths: Record<string, number> = {
   'Trend.points': 500,
   'BenchmarkRun.series': 20,
   'BenchmarkRun.comparison': 20,
+  'Series.predictions': 15,
   'BenchmarkRun.fits': 4,
   'BenchmarkComparison.rows': 50,
   'BenchmarkComparison.candidates': 10,

@@ -12,13 +12,15 @@ export const runDocument = /* GraphQL */ `
       subjects { ...SubjectFields }
       fraction
       queuePosition
+      placement { hostname workerId }
       queuedAt
       startedAt
       finishedAt
       attempt
       workerId
       environment {
-        hostname cpu cores memoryBytes os node onnxruntime kvscope loadAtStart loadAtEnd
+        hostname cpu cores memoryBytes os node onnxruntime kvscope loadAtStart loadAtEnd timingVersion
+        bounds { bytesPerSecond flopsPerSecond threads measuredAt }
       }
       error { code message hint log }
       ... on BenchmarkRun {
@@ -36,6 +38,14 @@ export const runDocument = /* GraphQL */ `
           kvCacheBytesPredicted
           kvCacheBytesAllocated
           peakMemoryBytes
+          peakMemoryBytesPredicted
+          bytesRead
+          kvBytesRead
+          kvShareOfBytes
+          flops
+          shareOfBandwidthBound
+          shareOfComputeBound
+          predictions { device bytesPerSecond flopsPerSecond milliseconds boundBy source }
           warnings { ...WarningFields }
         }
         keyFigure { ...SeriesName }

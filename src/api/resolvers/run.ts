@@ -9,10 +9,17 @@ import type {
 import { findKeySeries } from '../../stats/key-series.ts'
 import { median } from '../../stats/quantile.ts'
 import { mean, medianInterval, standardDeviation } from '../../stats/summary.ts'
+import type { RequestContext } from '../context.ts'
 import { compareWithin } from '../presenters/comparison.ts'
 import { environmentOf, errorOf, modelOf, weightDtypeOf } from '../presenters/run.ts'
-import { tokensPerSecond } from '../presenters/series.ts'
-import type { RunRow } from '../rows.ts'
+import {
+  kvShareOfBytes,
+  predictionsOf,
+  type SharesOfBounds,
+  sharesOfBounds,
+  tokensPerSecond,
+} from '../presenters/series.ts'
+import type { RunRow, StoredSeries, SubjectRow } from '../rows.ts'
 import { loadParts } from './benchmark-comparison.ts'
 import { checkPageSize } from './query.ts'
 import { sweepFields } from './sweep.ts'
@@ -58,15 +65,26 @@ export const subject: SubjectResolvers = {
   kvDtype: ({ computeDtype }) => (computeDtype === 'F16' ? 'F16' : 'F32'),
 }
 
+async function subjectOf({ runId, subjectIndex }: StoredSeries, { loaders }: RequestContext): Promise<SubjectRow> {
+  const found = (await loaders.subjects.load(runId)).find(({ index }) => index === subjectIndex)
+  if (found === undefined) throw new Error(`run ${runId} has series of subject ${subjectIndex}, which it has not`)
+  return found
+}
+
+async function sharesOf(row: StoredSeries, context: RequestContext): Promise<SharesOfBounds> {
+  const [run, { device }] = await Promise.all([context.loaders.runs.load(row.runId), subjectOf(row, context)])
+  return sharesOfBounds(row, device, run === null ? null : (environmentOf(run)?.bounds ?? null))
+}
+
 export const series: SeriesResolvers = {
-  async subject({ runId, subjectIndex }, _args, { loaders }) {
-    const found = (await loaders.subjects.load(runId)).find(({ index }) => index === subjectIndex)
-    if (found === undefined) throw new Error(`run ${runId} has series of subject ${subjectIndex}, which it has not`)
-    return found
-  },
+  subject: (row, _args, context) => subjectOf(row, context),
   test: ({ test }) => test || null,
   summary: ({ samples }) => ({ samples }),
   tokensPerSecond: (row) => tokensPerSecond(row),
+  kvShareOfBytes: (row) => kvShareOfBytes(row),
+  shareOfBandwidthBound: async (row, _args, context) => (await sharesOf(row, context)).bandwidth,
+  shareOfComputeBound: async (row, _args, context) => (await sharesOf(row, context)).compute,
+  predictions: (row) => predictionsOf(row),
 }
 
 export const summary: SummaryResolvers = {

@@ -82,6 +82,7 @@ function decode(of: Subject, depth: number): Series {
     flops: 8 * 2 * of.model.parameters,
     shareOfBandwidthBound: 0.75,
     shareOfComputeBound: 0.12,
+    predictions: [],
     warnings: [],
   }
 }
@@ -130,6 +131,7 @@ export function sampleRun(subjects: Subject[], at9: Timing, at512: Timing): Benc
     subjects,
     fraction: 1,
     queuePosition: null,
+    placement: null,
     queuedAt: '2026-11-24T08:00:00.000Z',
     startedAt: '2026-11-24T08:00:00.000Z',
     finishedAt: '2026-11-24T08:01:00.000Z',
