@@ -10,12 +10,12 @@ import { type ModelSource, modelSource } from '../jobs/spec.ts'
 
 /** A benchmark's input as the spec that jobs/spec parses: an explicit null counts as left out, as GraphQL has it. */
 export function benchmarkSpecOf(input: StartBenchmarkInput): object {
-  const { prompt, tests, blocks, maxSeconds, targetPrecision, order, warmUp, sweep, seed } = input
+  const { prompt, tests, blocks, maxSeconds, targetPrecision, order, warmUp, reload, sweep, seed } = input
   return {
     kind: 'BENCHMARK',
     version: 1,
     subjects: input.subjects.map(subjectSpecOf),
-    ...present({ prompt, blocks, maxSeconds, targetPrecision, order, warmUp, sweep, seed }),
+    ...present({ prompt, blocks, maxSeconds, targetPrecision, order, warmUp, reload, sweep, seed }),
     ...placementOf(input),
     ...(tests && { tests: tests.map(present) }),
   }

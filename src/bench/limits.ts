@@ -50,11 +50,11 @@ export function ensurePromptFits(name: string, config: ModelConfig, tokens: read
   }
 }
 
-/** Whether all subjects are loaded at once, or one after the other in every block; then `message` says why. */
-export type Loading = { inTurn: false } | { inTurn: true; message: string }
+/** Whether all subjects are loaded at once, or one after the other in every block: because it was asked for, or as `message` says. */
+export type Loading = { inTurn: false } | { inTurn: true; message: string | null }
 
 /**
- * How the subjects can be loaded with the memory there is: together, else in turn.
+ * How the subjects can be loaded with the memory there is: together, else in turn; in turn too where the spec says so.
  * @param prompts tokens of the prompt for each subject, once they are known
  * @throws AppError OUT_OF_MEMORY with the arithmetic, where one alone does not fit
  */
@@ -65,6 +65,7 @@ export function planLoading(
   prompts: readonly (number | null)[] = [],
 ): Loading {
   const estimate = estimatePlanned(spec, plans, prompts)
+  if (spec.reload && estimate.inTurnBytes <= available.bytes) return { inTurn: true, message: null }
   if (estimate.memoryBytes <= available.bytes) return { inTurn: false }
   if (plans.length === 1 || estimate.inTurnBytes > available.bytes) throw outOfMemory(estimate, available)
   return {

@@ -96,7 +96,7 @@ function longest(prompts: readonly (number | null)[]): number | null {
 }
 
 function loadingWarnings(loading: Loading): Warning[] {
-  if (!loading.inTurn) return []
+  if (!loading.inTurn || loading.message === null) return []
   return [
     {
       code: 'LOADED_IN_TURN',

@@ -64,6 +64,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option('--dtype <TYPE>', `weights as ${weightDtypes.join(', ')} (default: as stored)`, oneOf(weightDtypes))
     .option('--device <DEVICE>', `${devices.join(', ')} (default: CPU)`, oneOf(devices))
     .option('--order <ORDER>', 'of the models in a block: random, given', oneOf(['RANDOM', 'GIVEN'] as const))
+    .option('--reload', 'load every subject anew for each block, against the luck of where weights lie')
     .option('--no-warm-up', 'count the first trials too, cold as they are; also --no-warmup')
     .option('--seed <N>', 'seed of synthetic weights, tokens and order', wholeNumber(0, 2 ** 31 - 1), 0)
     .option('--label <KEY=VALUE>', 'a label to find the run by (may be repeated)', labelOption)

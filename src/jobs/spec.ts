@@ -152,6 +152,11 @@ export const benchmarkSpec = z.strictObject({
   order: z.enum(['RANDOM', 'GIVEN']).default('RANDOM'),
   /** false: the first trial counts, cold as it is (warned of). */
   warmUp: z.boolean().default(true),
+  /**
+   * true: every block loads each subject anew, so that where its weights come to lie in memory is drawn with every block
+   * and becomes noise, in place of a bias that no number of blocks averages out.
+   */
+  reload: z.boolean().default(false),
   /** Along which axis tests or subjects were multiplied when the run was submitted; null: they stand as they were asked. */
   sweep: sweepSpec.nullable().default(null),
   placement,
@@ -261,7 +266,14 @@ export function canonicalSpec(spec: RunSpec): string {
  * Members that version 1 has gained since its first form, with the defaults that mean what it meant before. Whatever
  * joins them later goes in here too.
  */
-const laterDefaults = { targetPrecision: null, order: 'RANDOM', warmUp: true, sweep: null, placement: null }
+const laterDefaults = {
+  targetPrecision: null,
+  order: 'RANDOM',
+  warmUp: true,
+  reload: false,
+  sweep: null,
+  placement: null,
+}
 const laterSubjectDefaults = { dtype: null, runtime: 'KVSCOPE' }
 
 /**

@@ -35,6 +35,7 @@ export interface BenchOptions {
   device?: 'CPU' | 'CUDA' | 'WEBGPU' | 'COREML' | 'DIRECTML'
   order?: 'RANDOM' | 'GIVEN'
   warmUp: boolean
+  reload?: true
   sweep?: AskedSweep
   host?: string
   worker?: string

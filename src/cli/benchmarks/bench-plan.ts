@@ -26,6 +26,7 @@ export function planBench(sources: readonly RunnableSource[], options: BenchOpti
     ...howLong(options, subjects.length > 1 || sweepsSubjects(sweep)),
     ...(options.order === undefined ? {} : { order: options.order }),
     ...(options.warmUp ? {} : { warmUp: false }),
+    ...(options.reload ? { reload: true } : {}),
     ...(sweep === null ? {} : { sweep }),
     seed: options.seed,
     ...placement(options),

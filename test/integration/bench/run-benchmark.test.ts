@@ -221,6 +221,18 @@ describe('runBenchmark', () => {
     expect(new Set(messages.filter((message) => message.includes('loading'))).size).toBeLessThanOrEqual(6)
   })
 
+  it('loads subjects anew in every block where that is asked for, and warns of nothing', async () => {
+    const fields = { subjects: [{ source }, { source }], tests: [{ promptTokens: 8 }], blocks: 2, reload: true }
+    const { series, outcome } = await run(fields)
+    expect(series.map(({ phase, samples }) => [phase, samples.length])).toEqual([
+      ['LOAD', 2],
+      ['LOAD', 2],
+      ['PREFILL', 2],
+      ['PREFILL', 2],
+    ])
+    expect(outcome.warnings.map(({ code }) => code)).not.toContain('LOADED_IN_TURN')
+  })
+
   it('refuses where one subject alone does not fit, before it writes a weight', async () => {
     const fields = { subjects: [{ source: { synthetic: { preset: 'gpt2', seed: 79 } } }, { source }], blocks: 1 }
     await expect(run(fields, [], { available: { bytes: 3e8, bound: 'machine' } })).rejects.toMatchObject({

@@ -77,6 +77,13 @@ describe('planLoading', () => {
       ),
     })
   })
+  it('loads them in turn where that is asked for, however much memory there is, and a lone one too', async () => {
+    const asked = { inTurn: true, message: null }
+    for (const subjects of [two, [medium]]) {
+      const spec = specOf({ subjects, tests: [{ promptTokens: 512 }], reload: true })
+      expect(planLoading(spec, await plansOf(spec), { bytes: 64e9, bound: 'machine' })).toEqual(asked)
+    }
+  })
   it('refuses with the arithmetic when one alone does not fit', async () => {
     const spec = specOf({ tests: [{ promptTokens: 512 }] })
     const plans = await plansOf(spec)

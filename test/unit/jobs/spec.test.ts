@@ -71,6 +71,7 @@ describe('a spec', () => {
     { placement: { hostname: 'lab' } },
     { order: 'GIVEN' as const },
     { warmUp: false },
+    { reload: true },
     { targetPrecision: 0.02 },
     { subjects: [{ source: { synthetic: { preset: 'gpt2' } }, dtype: 'F16' as const }] },
   ])('has another hash with %j', (more) => {
