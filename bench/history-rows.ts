@@ -7,7 +7,7 @@ import type pg from 'pg'
  * - 12 suites, the first five of them in two of three runs; each run has two subjects (a model with 16 K/V heads and the
  *   same with 4, 1 or 2) and eight series of ten samples: load, pp512, tg128 and tg128 @ d4096 of both.
  * - Samples scatter by 2 % around a level (lognormal), one in fifty is an outlier of 15 to 60 %; four machines differ in
- *   speed, one in seven runs is for CUDA. From 80 % of the year on the first suite's decode is 8 % slower.
+ *   speed, one in seven runs is for CUDA. In the last six days the first suite's decode is 8 % slower.
  * - 95 % SUCCEEDED, 3 % FAILED after their load, 2 % CANCELED without results; one in 200 is pinned.
  * - Labels: branch (main in 60 %, else one of 400), commit (one of 8,000, in the order of time) and made-by; a third has
  *   a note. Six or so events a run, as a worker writes them.
@@ -113,7 +113,7 @@ function seriesStatement(): string {
         ON filled.status = 'SUCCEEDED' OR (filled.status = 'FAILED' AND test.phase = 'LOAD'),
       LATERAL (SELECT CASE test.phase WHEN 'LOAD' THEN 1 ELSE 10 END AS count) AS counted,
       LATERAL (SELECT ARRAY(SELECT filled.milliseconds * test.steps
-          * CASE WHEN suite = 0 AND test.phase = 'DECODE' AND at > now() - interval '73 days' THEN 1.08 ELSE 1 END
+          * CASE WHEN suite = 0 AND test.phase = 'DECODE' AND at > now() - interval '6 days' THEN 1.08 ELSE 1 END
           * exp(0.02 * ${normal}) * CASE WHEN random() < 0.02 THEN 1.15 + 0.45 * random() ELSE 1 END
         FROM generate_series(1, counted.count)) AS drawn) AS samples
     ) AS series ORDER BY n, index, steps`
