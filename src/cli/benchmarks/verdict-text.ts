@@ -54,7 +54,7 @@ export function verdictLines(run: BenchmarkRun, margin: number, style: Style): s
         paintVerdict(row.verdict, style),
         row.ratio === null ? '–' : formatRatio(row.ratio, row.interval),
         ...(known.p ? [row.pValue === null ? '' : probability(row.pValue)] : []),
-        ...(known.detectable ? [row.minimumDetectable === null ? '' : smallShare(row.minimumDetectable)] : []),
+        ...(known.detectable ? [detectableText(row)] : []),
       ]),
     },
     { head: style.bold, width: 80 },
@@ -80,6 +80,12 @@ function reasonLines(rows: readonly JudgedRow[]): string[] {
     const [first = '', ...rest] = wrap(where + reason, 78)
     return [`· ${first}`, ...rest.map((line) => `  ${line}`)]
   })
+}
+
+/** Beyond twice the time the figure tells no more than that the samples are of no use. */
+function detectableText({ minimumDetectable }: JudgedRow): string {
+  if (minimumDetectable === null) return ''
+  return minimumDetectable < 1 ? smallShare(minimumDetectable) : '>100 %'
 }
 
 function captionOf(detect: boolean, margin: number): string {

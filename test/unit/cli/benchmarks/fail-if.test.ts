@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { conditionOption, judge, worst } from '../../../../src/cli/benchmarks/fail-if.ts'
+import { compareExitCodes } from '../../../../src/cli/compare.ts'
 import { row } from './sample-comparison.ts'
 
 const parse = (text: string) => {
@@ -99,5 +100,9 @@ describe('what rows say of a condition', () => {
       'unknown',
       'worse',
     ])
+  })
+
+  it('becomes the exit code that the help names, apart from those of failures and wrong usage', () => {
+    expect(compareExitCodes).toEqual({ fine: 0, worse: 1, unknown: 2, failed: 3, usage: 64 })
   })
 })
