@@ -1,12 +1,13 @@
-import { formatCount, formatDecimalBytes, formatPercent } from '../render/units.ts'
+import { formatCount, formatDecimalBytes, formatInteger, formatMilliseconds, formatPercent } from '../render/units.ts'
 import { attentionFlops } from './attention-flops.ts'
 import { kvBytesPerToken } from './kv-bytes.ts'
 import { overallAttention } from './layer-attention.ts'
 import { type LectureClaim, type LectureModels, lecturePrompt, lectureSeconds } from './lecture-facts.ts'
 import type { ModelConfig } from './model-config.ts'
+import { predictOnDevices } from './named-devices.ts'
 import { parameterCount } from './parameters.ts'
 import { withKvHeads } from './pool-kv-heads.ts'
-import { trialCost } from './step-cost.ts'
+import { type TrialCost, trialCost } from './step-cost.ts'
 
 const replay = 'kvscope lecture --run --small'
 
@@ -59,6 +60,38 @@ export function timingClaims({ gpt2Medium, falcon }: LectureModels): LectureClai
       verdict: 'HOLDS_IF',
       recomputed: `${bytes(gpt2Weights, 4)} + ${bytes(falconWeights, 2)} = ${formatDecimalBytes(downloaded)} of weights; both in F32 ${bytes(gpt2Weights + falconWeights, 4)}`,
       seeItWith: 'kvscope inspect falcon-rw-1b',
+    },
+    ...deviceClaims({ gpt2Medium: cost(gpt2Medium), falcon: cost(falcon) }, bytes(gpt2Weights + falconWeights, 4)),
+  ]
+}
+
+/** What the two passes would take at the least where the lecture ran them, and where it says that they run too. */
+function deviceClaims(costs: { gpt2Medium: TrialCost; falcon: TrialCost }, weights: string): LectureClaim[] {
+  const least = (cost: TrialCost, device: string) => {
+    const found = predictOnDevices(cost).find((each) => each.device === device)
+    if (found === undefined) throw new Error(`no device is named ${device}`)
+    return found
+  }
+  const onA100 = {
+    gpt2: least(costs.gpt2Medium, 'NVIDIA A100 40 GB'),
+    falcon: least(costs.falcon, 'NVIDIA A100 40 GB'),
+  }
+  const onT4 = { gpt2: least(costs.gpt2Medium, 'NVIDIA T4'), falcon: least(costs.falcon, 'NVIDIA T4') }
+  const times = (seconds: number, milliseconds: number) => formatInteger((1000 * seconds) / milliseconds)
+  return [
+    {
+      claim: 'I would expect a good performance time in my multiquery attention because I am saving in the memory',
+      assumption: null,
+      verdict: 'FAILS',
+      recomputed: `reading all weights takes at least ${formatMilliseconds(onA100.gpt2.milliseconds)} for gpt2-medium and ${formatMilliseconds(onA100.falcon.milliseconds)} for Falcon at an A100's ${formatInteger(onA100.gpt2.bytesPerSecond / 1e9)} GB/s (its datasheet): ${lectureSeconds.gpt2Medium} s is ${times(lectureSeconds.gpt2Medium, onA100.gpt2.milliseconds)} times that and ${lectureSeconds.falcon} s ${times(lectureSeconds.falcon, onA100.falcon.milliseconds)} times. What took the time was start-up and launches`,
+      seeItWith: replay,
+    },
+    {
+      claim: 'if you do not have access to the a100, switch to a T4 GPU and the code will still run',
+      assumption: 'that it runs is all that is meant: it shows no effect of the KV cache there either',
+      verdict: 'HOLDS_IF',
+      recomputed: `${weights} of weights in F32; one pass takes at least ${formatMilliseconds(onT4.gpt2.milliseconds)} and ${formatMilliseconds(onT4.falcon.milliseconds)} at a T4's ${formatInteger(onT4.gpt2.bytesPerSecond / 1e9)} GB/s (its datasheet), ${(onT4.gpt2.milliseconds / onA100.gpt2.milliseconds).toFixed(1)} times an A100's`,
+      seeItWith: replay,
     },
   ]
 }

@@ -74,6 +74,14 @@ describe("the audit of the lecture's claims", () => {
     expect(claimOf('less number of computations')).toMatchObject({ verdict: 'HOLDS_IF' })
   })
 
+  it('holds the times against what an A100 and a T4 need at the least', () => {
+    // 1.415 GB, all but the table of positions, and 5.246 GB at 1,555 GB/s and at 320
+    expect(claimOf('saving in the memory').recomputed).toMatch(
+      /at least 910 µs .* 3\.37 ms .* 1,555 GB\/s .* 1,780 times .* 190 times/,
+    )
+    expect(claimOf('switch to a T4').recomputed).toMatch(/6\.67 GB .* 4\.4\d ms and 16\.\d ms at a T4's 320 GB\/s/)
+  })
+
   it('names a condition exactly where a claim needs one, and a way to see each', () => {
     expect(audit.length).toBeGreaterThanOrEqual(25)
     for (const { claim, assumption, verdict, recomputed, seeItWith } of audit) {
