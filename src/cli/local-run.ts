@@ -44,7 +44,9 @@ export async function runAndStore(
     heartbeat = keepBeating(() => beat(db, workerId), config)
     const store = openRunStore(db, { workerId, queueLockMs: config.queueLockMs, signal })
     const withoutQueue = { enqueue: () => Promise.resolve() }
-    const submission = { spec: parseSpec(input), labels, note, idempotencyKey: null }
+    // It runs here, wherever its spec would place it.
+    const spec = { ...parseSpec(input), placement: null }
+    const submission = { spec, labels, note, idempotencyKey: null }
     const { runId } = await submitRun({ db, queues: withoutQueue, config }, submission)
     const taken = await store.take(runId)
     if (taken === null)

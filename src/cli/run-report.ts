@@ -13,6 +13,7 @@ import {
 } from '../render/units.ts'
 import type { BenchmarkRun, Series, Subject } from './benchmark-run.ts'
 import { groupSeries, phaseLabel, stepsOf, subjectLabels } from './run-labels.ts'
+import { placementLines } from './text-parts.ts'
 
 const bytesOf = { F32: 4, F16: 2, BF16: 2, FP8: 1, INT8: 1, INT4: 0.5 } as const
 
@@ -60,6 +61,7 @@ export function heading(run: BenchmarkRun, style: Style): string {
   return [
     style.bold(`RUN ${run.id}`),
     `${run.status}${run.error === null ? '' : ` ${run.error.code}`}, ${run.startedAt ?? run.queuedAt}${duration}`,
+    ...placementLines(run),
     ...machine.flatMap((line) => wrap(line, 80)),
     ...(synthetic ? [style.warn(syntheticNotice(run.subjects))] : []),
     ...(run.error === null ? [] : [style.bad(run.error.message), ...(run.error.hint === null ? [] : [run.error.hint])]),

@@ -31,7 +31,14 @@ interface HeadedRun {
   status: string
   queuedAt: string
   startedAt: string | null
+  placement: { hostname: string | null; workerId: string | null } | null
   error: { code: string; message: string; hint: string | null } | null
+}
+
+/** The line that says who must take the run; none where anybody may. */
+export function placementLines({ placement }: Pick<HeadedRun, 'placement'>): string[] {
+  if (placement === null) return []
+  return [`placed on ${placement.hostname === null ? `worker ${placement.workerId}` : `host ${placement.hostname}`}`]
 }
 
 /** Which run this is, when it ran, and what failed. */
@@ -39,6 +46,7 @@ export function runHeading(run: HeadedRun, style: Style): string[] {
   return [
     style.bold(`RUN ${run.id}`),
     `${run.status}${run.error === null ? '' : ` ${run.error.code}`}, ${run.startedAt ?? run.queuedAt}`,
+    ...placementLines(run),
     ...(run.error === null ? [] : [style.bad(run.error.message), ...(run.error.hint === null ? [] : [run.error.hint])]),
   ]
 }
