@@ -9,7 +9,7 @@ import {
 } from './bootstrap.ts'
 import { median } from './quantile.ts'
 import { seededRandom } from './random.ts'
-import { mean } from './summary.ts'
+import { mean, standardDeviation } from './summary.ts'
 
 /** A value with a bootstrap interval; null where a point has under five samples. */
 export interface FittedValue {
@@ -21,7 +21,7 @@ export interface LinearFit {
   /** where the line is at 0 */
   fixed: FittedValue
   slope: FittedValue
-  /** how far the points bend from the line at most, as a share of their mean; negative: they are above it in the middle */
+  /** how far the points bend from the line at most, as a share of a point's time; negative: above in the middle */
   bend: FittedValue
   /** beyond noise and beyond `mostBend`: the line does not describe the points */
   curved: boolean
@@ -47,7 +47,10 @@ export const mostBend = 0.05
  * Regression", 1988, section 2.2), so that a short time's error counts as much as a long one's. Medians make a trial that
  * was disturbed harmless. Intervals are of the bootstrap within points, the x being chosen and not drawn (Efron and
  * Tibshirani 1993, section 9.5 and 8.3): of every point its trials are drawn anew, or all points' blocks at once where they
- * are paired, and the line is fitted again.
+ * are paired, and the line is fitted again. Where unpaired points scatter about the curve more than their trials explain, as
+ * on a machine that others slow down while one point is timed and not another, intervals are widened by Birge's ratio
+ * sqrt(sum (residual / standard error)^2 / degrees of freedom) ("The calculation of errors by the method of least squares",
+ * Physical Review 40, 1932): no trial of a point tells what was amiss with all of them.
  *
  * Whether a line is what the points show is asked with the term of second degree, made orthogonal to the line (Draper and
  * Smith, "Applied Regression Analysis", 1998, chapter 22): a bend whose interval excludes 0 and that is greater than
@@ -61,20 +64,24 @@ export function fitLine(points: readonly FitPoint[], options: FitOptions = {}): 
   const medians = points.map(({ samples }) => median(samples))
   const weights = medians.map((value) => 1 / value ** 2)
   const basis = orthogonalBasis(xs, weights)
-  const level = mean(medians)
+  const reach = Math.max(...basis.square.map((own, index) => Math.abs(own) / (medians[index] ?? 1)))
   const read = (values: ArrayLike<number>) => {
     const slope = coefficient(basis.line, values, weights)
     const fixed = coefficient(basis.one, values, weights) - slope * basis.centre
-    const bend = (coefficient(basis.square, values, weights) * basis.reach) / level
+    const bend = coefficient(basis.square, values, weights) * reach
     return { fixed, slope, bend }
   }
   const drawn = resampleMedians(points, options)
   const measured = read(medians)
+  const widths = drawn === null ? noWidening : widenings(medians, drawn, basis, weights)
   const estimate = (name: keyof typeof measured): FittedValue => {
-    if (drawn === null) return { value: measured[name], interval: null }
+    const value = measured[name]
+    if (drawn === null) return { value, interval: null }
     let resample = 0
     const draw = () => read(drawn.medians[resample++] ?? medians)[name]
-    return { value: measured[name], interval: percentileInterval(drawn.independent, draw, options) }
+    const { low, high, level } = percentileInterval(drawn.independent, draw, options)
+    const by = widths[name === 'bend' ? 'parabola' : 'line']
+    return { value, interval: { low: value - by * (value - low), high: value + by * (high - value), level } }
   }
   const bend = estimate('bend')
   const { interval } = bend
@@ -97,7 +104,7 @@ function orthogonalBasis(xs: readonly number[], weights: readonly number[]) {
   const level = coefficient(one, squares, weights)
   const slope = coefficient(line, squares, weights)
   const square = squares.map((value, index) => value - level - slope * (line[index] ?? 0))
-  return { one, line, square, centre, reach: Math.max(...square.map(Math.abs)) }
+  return { one, line, square, centre }
 }
 
 /** Weighted least squares of the values on one member of the basis. */
@@ -112,11 +119,39 @@ function coefficient(member: readonly number[], values: ArrayLike<number>, weigh
   return above / below
 }
 
+const noWidening = { line: 1, parabola: 1 }
+
+/** Birge's ratio about the line and about the parabola; 1 where it is less, or blocks are shared and nothing is left. */
+function widenings(
+  medians: readonly number[],
+  { medians: resampled, together }: Resampled,
+  { one, line, square }: ReturnType<typeof orthogonalBasis>,
+  weights: readonly number[],
+): typeof noWidening {
+  if (together) return noWidening
+  // A standard error of 0 is a clock's, and no point's.
+  const errors = medians.map((value, index) =>
+    Math.max(1e-9 * value, standardDeviation(resampled.map((each) => each[index] ?? value)) ?? 0),
+  )
+  const ratio = (members: readonly (readonly number[])[]) => {
+    const sizes = members.map((member) => coefficient(member, medians, weights))
+    const squares = medians.map((value, index) => {
+      const fitted = members.reduce((sum, member, place) => sum + (sizes[place] ?? 0) * (member[index] ?? 0), 0)
+      return ((value - fitted) / (errors[index] ?? 1)) ** 2
+    })
+    const degrees = medians.length - members.length
+    return degrees < 1 ? 1 : Math.max(1, Math.sqrt(mean(squares) * (medians.length / degrees)))
+  }
+  return { line: ratio([one, line]), parabola: ratio([one, line, square]) }
+}
+
 interface Resampled {
   /** of all points, resample by resample */
   medians: Float64Array[]
   /** how many trials, or blocks of them, were drawn independently */
   independent: number
+  /** blocks of all points were drawn as wholes */
+  together: boolean
 }
 
 /** Medians of all points in each resample; null where a point has too few samples. */
@@ -134,5 +169,5 @@ function resampleMedians(points: readonly FitPoint[], options: FitOptions): Resa
     for (const counts of draws) drawCounts(counts, random)
     return Float64Array.from(ranked, (one, index) => resampledMedian(one, draws[index] ?? shared))
   })
-  return { medians, independent: together ? blocks : counted.reduce((sum, count) => sum + count, 0) }
+  return { medians, together, independent: together ? blocks : counted.reduce((sum, count) => sum + count, 0) }
 }

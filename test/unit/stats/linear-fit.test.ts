@@ -48,6 +48,21 @@ describe('a line through the points of a sweep', () => {
     expect(width(true)).toBeLessThan(width(false) / 10)
   })
 
+  it('does not take the slowness of a whole point for a slope', () => {
+    const repeats = 300
+    const surely = { slope: 0, curved: 0 }
+    for (let repeat = 0; repeat < repeats; repeat += 1) {
+      // Another load beside each point, so that all of its trials are slower together.
+      const points = [0, 256, 512, 768, 896].map((x) => ({ x, samples: trials(20 * (1 + 0.1 * random())) }))
+      const fit = fitLine(points, { resamples: 300, seed: repeat })
+      const interval = fit?.slope.interval
+      if (interval && (interval.low > 0 || interval.high < 0)) surely.slope += 1
+      if (fit?.curved) surely.curved += 1
+    }
+    expect(surely.slope / repeats).toBeLessThan(0.15)
+    expect(surely.curved / repeats).toBeLessThan(0.15)
+  })
+
   it('is not moved by one disturbed trial of a point', () => {
     const points = depths.map((x) => ({ x, samples: [...Array(8).fill(20 + 0.005 * x), 500] }))
     expect(fitLine(points)?.slope.value).toBeCloseTo(0.005, 12)
