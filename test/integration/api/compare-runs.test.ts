@@ -13,7 +13,7 @@ const query = `query ($input: CompareRunsInput!) {
   compareRuns(input: $input) {
     __typename reasons baseline { id } candidates { id }
     ... on BenchmarkComparison {
-      rows { candidateId phase test ratio interval { low high level } verdict reasons
+      rows { candidateId phase test ratio interval { low high level } pValue minimumDetectable verdict reasons
         baseline { samples subject { name } } candidate { samples subject { name } } }
     }
   }
@@ -62,6 +62,47 @@ describe('compareRuns', () => {
     const forced = await compare(baseline, [candidate], { force: true })
     expect(at(forced, 'compareRuns.rows.1')).toMatchObject({ reasons: [expect.stringContaining('machine')] })
     expect(at(forced, 'compareRuns.rows.1.ratio')).toBeCloseTo(0.5)
+  })
+
+  it('gives the probability of such a difference by chance, and the least that would show', async () => {
+    const answer = await compare(await one(steady(10)), [await one(steady(5))])
+    // All twelve of one side below all twelve of the other: two of the deals are as far apart.
+    expect(at(answer, 'compareRuns.rows.1.pValue')).toBeCloseTo(2 / 2_704_156, 12)
+    expect(at(answer, 'compareRuns.rows.1.minimumDetectable')).toBeLessThan(0.01)
+    expect(at(answer, 'compareRuns.rows.1.minimumDetectable')).toBeGreaterThan(0)
+    expect(at(answer, 'compareRuns.rows.0')).toMatchObject({ phase: 'LOAD', pValue: null, minimumDetectable: null })
+  })
+
+  it('says what it would take where it cannot tell', async () => {
+    const wild = [9, 11, 8, 12, 10, 13, 9.5, 10.5]
+    const row = await decodeRow(compare(await one(wild), [await one([...wild].reverse())]))
+    expect(row).toMatchObject({
+      verdict: 'INCONCLUSIVE',
+      reasons: [
+        expect.stringMatching(/^the interval .* allows less as well as more; about .* in place of 8 would tell/),
+      ],
+    })
+  })
+
+  it('says NOT_COMPARABLE with both values where the engine or the cores are others', async () => {
+    const environment = { timingVersion: 7, onnxruntime: '1.31.0', cpu: 'Other CPU' }
+    const answer = await compare(await one(steady(10)), [await one(steady(10), { environment })], { force: true })
+    expect(at(answer, 'compareRuns.rows.1')).toMatchObject({
+      verdict: 'NO_DIFFERENCE',
+      reasons: [
+        'processor differs: Test CPU in the baseline, Other CPU here',
+        'timing version of kvscope differs: 1 in the baseline, 7 here',
+        'onnxruntime differs: 1.30.0 in the baseline, 1.31.0 here',
+      ],
+    })
+  })
+
+  it('compares each metric', async () => {
+    const [baseline, candidate] = [await one(steady(10)), await one(steady(5))]
+    const row = (metric: string) => decodeRow(compare(baseline, [candidate], { metric }))
+    expect(await row('TOKENS_PER_SECOND')).toMatchObject({ verdict: 'FASTER', ratio: expect.closeTo(2, 1) })
+    expect(await row('KV_CACHE_BYTES')).toMatchObject({ verdict: 'NO_DIFFERENCE', ratio: 1, interval: null })
+    expect(await row('PEAK_MEMORY_BYTES')).toMatchObject({ verdict: 'NO_DIFFERENCE', ratio: 1, interval: null })
   })
 
   it('says NOT_COMPARABLE where the weights differ, and where a subject has no partner', async () => {

@@ -116,6 +116,8 @@ export interface FinishedRun {
   decode?: number[][]
   hostname?: string
   fingerprint?: string
+  /** of the machine and engine, over those of `environment` */
+  environment?: object
 }
 
 /** Stores a run as a worker leaves it: subjects opened, series of load and decode, SUCCEEDED. */
@@ -143,7 +145,7 @@ export async function storeFinishedRun(db: Database, options: FinishedRun = {}):
   await insertSeries(db, guard, rows)
   await finishRun(db, guard, {
     status: 'SUCCEEDED',
-    environment: { ...environment, hostname },
+    environment: { ...environment, hostname, ...options.environment },
     warnings: [{ code: 'BUSY', message: 'the machine was busy', advice: 'run it alone' }],
     keyFigure: (decode[0]?.[0] ?? 1) / 8,
   })
