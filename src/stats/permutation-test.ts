@@ -11,12 +11,13 @@ import { doubledRanks } from './ranks.ts'
 const mostBlocksCounted = 100
 const mostSamplesCounted = 40
 
-const drawn = 4999
+/** So many exchanges are drawn, fewer of many samples, that an answer takes some milliseconds; never under 999. */
+const drawsOf = (samples: number) => Math.max(999, Math.min(4999, Math.floor(400_000 / samples)))
 
 /**
  * Two-sided probability of signed ranks at least as uneven as these, if in every block both sides were alike: the sign
  * of each difference is flipped. All 2^n flips are counted, by the shift algorithm of Streitberg and Roehmel, "Exact
- * distributions for permutation and rank tests", Statistical Software Newsletter 12 (1986); above 100 blocks 4,999 are
+ * distributions for permutation and rank tests", Statistical Software Newsletter 12 (1986); above 100 blocks some are
  * drawn. Within a block of random order the flips are what the draw might have given, whatever drifts between blocks.
  * @param differences one a block, such as logarithms of ratios; one that is 0 keeps its rank and has no sign (Pratt 1959)
  */
@@ -35,7 +36,7 @@ export function pairedPermutationTest(differences: ArrayLike<number>, seed = 0):
   const distance = (ranksOfPositive: number) => Math.abs(2 * ranksOfPositive - total)
   const observed = distance(positive)
   if (ranks.length <= mostBlocksCounted) return shareAtLeast(signedRankShares(ranks, total), distance, observed)
-  return estimateShare(seed, (random) => {
+  return estimateShare(drawsOf(ranks.length), seed, (random) => {
     let flipped = 0
     for (const rank of ranks) if (random() < 0.5) flipped += rank
     return distance(flipped) >= observed
@@ -44,7 +45,7 @@ export function pairedPermutationTest(differences: ArrayLike<number>, seed = 0):
 
 /**
  * Two-sided probability of a rank sum at least as far from its mean, if samples of both sides were alike: the labels are
- * dealt out anew. Of up to 40 samples every deal is counted, above 4,999 are drawn.
+ * dealt out anew. Of up to 40 samples every deal is counted, above some are drawn.
  * @param baseline at least one value
  * @param candidate at least one value
  */
@@ -59,7 +60,7 @@ export function unpairedPermutationTest(baseline: ArrayLike<number>, candidate: 
     return shareAtLeast(rankSumShares(ranks, ownRanks.length), distance, observed)
   }
   const deck = Uint32Array.from(ranks)
-  return estimateShare(seed, (random) => {
+  return estimateShare(drawsOf(ranks.length), seed, (random) => {
     let rankSum = 0
     for (let dealt = 0; dealt < ownRanks.length; dealt += 1) {
       const from = dealt + randomIndex(random, deck.length - dealt)
@@ -117,11 +118,11 @@ function shareAtLeast(shares: Float64Array, distance: (value: number) => number,
  * its level (Phipson and Smyth, "Permutation P-values Should Never Be Zero", Statistical Applications in Genetics and
  * Molecular Biology 9, 2010, article 39).
  */
-function estimateShare(seed: number, asFar: (random: Random) => boolean): number {
+function estimateShare(draws: number, seed: number, asFar: (random: Random) => boolean): number {
   const random = seededRandom(seed)
   let reached = 0
-  for (let draw = 0; draw < drawn; draw += 1) if (asFar(random)) reached += 1
-  return (reached + 1) / (drawn + 1)
+  for (let draw = 0; draw < draws; draw += 1) if (asFar(random)) reached += 1
+  return (reached + 1) / (draws + 1)
 }
 
 function sum(values: ArrayLike<number>): number {

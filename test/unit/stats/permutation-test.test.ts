@@ -34,7 +34,7 @@ describe('pairedPermutationTest', () => {
   it('draws flips of more than 100 blocks and never says 0', () => {
     const differences = Array.from({ length: 120 }, (_, block) => (block + 1) * ((block * block) % 7 < 3 ? 1 : -1))
     const p = pairedPermutationTest(differences)
-    // SciPy: 2.7e-5, of which 4,999 draws meet none or one.
+    // SciPy: 2.7e-5, of which 3,333 draws meet none or one.
     expect(p).toBeGreaterThan(0)
     expect(p).toBeLessThan(0.0015)
     const alike = differences.map((value, block) => (block % 2 === 0 ? Math.abs(value) : -Math.abs(value)))
