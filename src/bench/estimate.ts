@@ -26,9 +26,9 @@ export interface ResourceEstimate {
   subjects: SubjectMemory[]
 }
 
-/** Node with the runtime's library loaded: 110 MB were seen on Linux. */
-const processBytes = 150e6
-/** onnxruntime packs f32 weights into memory of its own for its matrix products: 1.67 GB were seen for 1.42 GB. */
+/** Node with the runtime's library loaded, its code and its garbage: 180 MB were seen on Linux. */
+const processBytes = 180e6
+/** What is held of an export's weights in f32: those of the matrix products in the runtime's own packing, and some twice. */
 const packing = 1.2
 const bytesPerValue = 4
 
@@ -53,9 +53,9 @@ export function estimatePlanned(
   const subjects = plans.map((plan, index) =>
     subjectMemory(plan, [...spec.tests, ...promptTest(prompts[index] ?? null)]),
   )
-  // Weights and caches of all subjects stay; only one computes at a time.
-  const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache, 0)
-  const memoryBytes = processBytes + held + Math.max(...subjects.map((subject) => subject.step))
+  // Only one computes at a time, but the runtime keeps what each one's largest step took.
+  const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache + subject.step, 0)
+  const memoryBytes = processBytes + held
   const alone = subjects.map(({ weights, kvCache, step }) => processBytes + weights + kvCache + step)
   return {
     memoryBytes: Math.ceil(memoryBytes),
@@ -66,24 +66,21 @@ export function estimatePlanned(
 }
 
 export interface PeakQuestion {
-  /** which one computes */
-  subject: number
-  /** null: it is being loaded */
-  test: BenchmarkTest | null
-  /** the subjects whose weights are loaded, itself included */
+  /** the subjects whose weights are loaded */
   present: readonly number[]
-  /** the subjects that hold a cache of the test's length */
-  caches: readonly number[]
+  /** what each of them has done so far, this test included: the runtime keeps the memory of the largest step */
+  done: readonly BenchmarkTest[]
+  /** the test that their caches are as long as; null: they hold none */
+  test: BenchmarkTest | null
 }
 
-/** Resident set at its highest while one subject loads or does a test, as `estimateResources` adds it up. */
-export function predictPeak(plans: readonly LoadedSubject[], { subject, test, present, caches }: PeakQuestion): number {
+/** Resident set at its highest at some point of a run, as `estimateResources` adds up the whole. */
+export function predictPeak(plans: readonly LoadedSubject[], { present, done, test }: PeakQuestion): number {
   let bytes = processBytes
   for (const [index, plan] of plans.entries()) {
-    if (present.includes(index)) bytes += weightBytes(plan)
-    if (test === null) continue
-    if (caches.includes(index)) bytes += cachedBytes(plan, test)
-    if (index === subject) bytes += stepBytes(plan, test)
+    if (!present.includes(index)) continue
+    bytes += weightBytes(plan) + Math.max(0, ...done.map((one) => stepBytes(plan, one)))
+    if (test !== null) bytes += cachedBytes(plan, test)
   }
   return Math.ceil(bytes)
 }
@@ -101,7 +98,9 @@ function subjectMemory(plan: SubjectPlan, tests: readonly BenchmarkTest[]): Subj
 }
 
 /**
- * 16-bit weights are widened on load: the file's own pages come on top of the f32 copy. Exports count by their files;
+ * onnxruntime packs f32 weights into memory of its own for its matrix products and lets their pages of the file go; a tied
+ * table is packed for the logits and looked up in the file as well, so it counts twice. 16-bit weights are widened on load:
+ * the file's own pages come on top of the f32 copy. Exports count by their files;
  * quantised weights are packed anew, and weights inside the graph's own file are held once more while it is parsed.
  */
 function weightBytes({ config, dtype, exported = null }: LoadedSubject): number {
@@ -109,7 +108,8 @@ function weightBytes({ config, dtype, exported = null }: LoadedSubject): number 
     const copies = dtype === 'F32' ? packing : dtype === null ? 2 : 1 + 2 * packing
     return exported.bytes * (copies + (exported.files.length === 1 ? 1 : 0))
   }
-  return parameterCount(config) * (bytesPerValue * packing + (dtype === 'F32' ? 0 : 2))
+  const table = config.tiedEmbeddings ? config.vocabularySize * config.hiddenSize : 0
+  return bytesPerValue * (parameterCount(config) + table) + (dtype === 'F32' ? 0 : 2 * parameterCount(config))
 }
 
 /** Resident set of a process that has loaded one model and computes nothing yet. */

@@ -20,9 +20,20 @@ export function machineWarnings(use: MachineUse, onCpu: boolean): Warning[] {
   return [...otherLoad(use, onCpu), ...stolen(use), ...swapping(use)]
 }
 
-function otherLoad({ wall, own, busy, processors }: MachineUse, onCpu: boolean): Warning[] {
-  const others = busy === null || processors === null ? null : Math.max(0, busy - own) / wall
-  const crowded = others !== null && processors !== null && others > otherShare * processors
+/** Whether others had more than a tenth of all processors' time; false where the system does not tell. */
+export function isCrowded(use: MachineUse): boolean {
+  const others = processorsOfOthers(use)
+  return others !== null && use.processors !== null && others > otherShare * use.processors
+}
+
+function processorsOfOthers({ wall, own, busy, processors }: MachineUse): number | null {
+  return busy === null || processors === null || wall === 0 ? null : Math.max(0, busy - own) / wall
+}
+
+function otherLoad(use: MachineUse, onCpu: boolean): Warning[] {
+  const { wall, own, processors } = use
+  const others = processorsOfOthers(use)
+  const crowded = isCrowded(use)
   const starved = onCpu && own < ownShare * wall
   if (!crowded && !starved) return []
   const ofOthers = others === null ? '' : `other processes had ${others.toFixed(2)} of ${processors} processors, and `

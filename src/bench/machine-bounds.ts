@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { writeBeside } from '../checkpoints/write-beside.ts'
 import { openBandwidthProbe } from './bandwidth.ts'
 import { now } from './clock.ts'
+import { isCrowded } from './guard-machine.ts'
+import { openUseMeter, type UseMeter } from './machine-use.ts'
 import { openPlainProduct } from './matrix-products.ts'
 import { availableMemory } from './memory.ts'
 import type { MachineBounds } from './result.ts'
@@ -36,6 +38,8 @@ export interface BoundsOptions {
   onMeasuring?: () => Promise<void>
   /** measures them; another one is for tests */
   measure?: (threads: number) => Promise<MachineBounds>
+  /** tells whether others kept the machine busy meanwhile; another one is for tests */
+  meter?: UseMeter
   /** milliseconds since 1970 */
   time?: () => number
 }
@@ -43,6 +47,7 @@ export interface BoundsOptions {
 /**
  * How fast this machine reads main memory and multiplies matrices with so many threads, as measured within the last day:
  * kept in the data folder, and measured anew where the file is older, or of no use. Measuring takes about two seconds.
+ * What was measured while others used the machine serves this once and is not kept.
  * @returns null where the memory for the probes is lacking
  */
 export async function machineBounds({
@@ -50,6 +55,7 @@ export async function machineBounds({
   threads,
   onMeasuring,
   measure = measureBounds,
+  meter = openUseMeter(),
   time = Date.now,
 }: BoundsOptions): Promise<MachineBounds | null> {
   const file = boundsFile(dataDir, threads)
@@ -60,7 +66,10 @@ export async function machineBounds({
   }
   if (availableMemory().bytes < neededBytes) return null
   await onMeasuring?.()
+  meter.start()
   const bounds = await measure(threads)
+  meter.stop()
+  if (isCrowded(meter.use())) return bounds
   await writeBeside(file, async (handle) => {
     await handle.writeFile(JSON.stringify(bounds))
   })

@@ -107,15 +107,15 @@ function rowsOf(
   limit: number | null,
   { spec, subjects, plans, tests }: MeasureContext,
 ): MeasuredSeries[] {
-  const alone = (subject: number, test: PlannedTest | null) =>
-    predictPeak(plans, { subject, test, present: [subject], caches: [subject] })
+  const alone = (subject: number, done: readonly PlannedTest[], test: PlannedTest | null) =>
+    predictPeak(plans, { present: [subject], done, test })
   const once = collected.flatMap(({ loads, colds }, index) => {
     const plan = plans[index]
-    const rows = [loadSeries(index, loads, alone(index, null))]
+    const rows = [loadSeries(index, loads, alone(index, [], null))]
     if (plan === undefined || colds.length === 0) return rows
     const promptTokens = subjects[index]?.prompt?.length ?? 0
     const forward = { phase: 'COLD', test: '', promptTokens, generatedTokens: 0, depth: 0, batch: 1 } as const
-    return [...rows, coldSeries(index, { plan, promptTokens }, colds, alone(index, forward))]
+    return [...rows, coldSeries(index, { plan, promptTokens }, colds, alone(index, [forward], null))]
   })
   const context = { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() }
   return [
@@ -128,7 +128,7 @@ function rowsOf(
           places: collected.map((own) => own.tests[at]?.places ?? []),
           warmUpUnfinished: [],
           observed: collected.flatMap((own) => own.tests[at]?.observed ?? []),
-          peaksPredicted: subjects.map(({ prompt }, index) => alone(index, testOfSubject(test, prompt))),
+          peaksPredicted: plans.map((_, index) => alone(index, tests.slice(0, at + 1), test)),
           spent,
         },
         plans,

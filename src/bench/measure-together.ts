@@ -38,7 +38,7 @@ export async function measureTogether(context: MeasureContext): Promise<void> {
     const predict = (subject: number, promptTokens: number | null) => {
       const present = order.slice(0, order.indexOf(subject) + 1)
       const test = promptTokens === null ? null : { promptTokens, generatedTokens: 0, depth: 0, batch: 1 }
-      return predictPeak(plans, { subject, test, present, caches: [subject] })
+      return predictPeak(plans, { present, done: test === null ? [] : [test], test: null })
     }
     await loadSubjects(subjects, { plans, cores, order, loaded, predictPeak: predict, store, report: share(0, 0.1) })
     const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
@@ -48,7 +48,7 @@ export async function measureTogether(context: MeasureContext): Promise<void> {
     for (const [index, test] of tests.entries()) {
       const cost = costs[index] ?? 0
       const report = share(0.1 + (0.9 * done) / total, 0.1 + (0.9 * (done + cost)) / total)
-      await store(await measureTest(test, models, report, context))
+      await store(await measureTest(test, tests.slice(0, index + 1), models, report, context))
       done += cost
     }
   } finally {
@@ -58,6 +58,7 @@ export async function measureTogether(context: MeasureContext): Promise<void> {
 
 async function measureTest(
   test: PlannedTest,
+  done: readonly PlannedTest[],
   models: readonly RunnableModel[],
   report: Report,
   { spec, subjects, plans, random, meter, beforeTrial }: MeasureContext,
@@ -93,14 +94,7 @@ async function measureTest(
       test,
       ...measured,
       observed: trials.map((trial) => trial.observed()),
-      peaksPredicted: everyone.map((subject) =>
-        predictPeak(plans, {
-          subject,
-          test: testOfSubject(test, subjects[subject]?.prompt ?? null),
-          present: everyone,
-          caches: everyone,
-        }),
-      ),
+      peaksPredicted: everyone.map(() => predictPeak(plans, { present: everyone, done, test })),
       spent: now() - start,
     },
     plans,

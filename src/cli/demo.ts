@@ -126,8 +126,11 @@ async function checkNeeds(config: Config, options: Options) {
   const present = await presentWeightBytes(spec.subjects, config.dataDir)
   const diskBytes = Math.max(0, estimate.diskBytes - present) + databaseBytes + picturesBytes
   const largest = Math.max(...estimate.subjects.map(({ weights }) => weights))
-  const memoryBytes = Math.max(estimate.memoryBytes, largest + headsBytes) + servicesBytes
   const available = availableMemory()
+  const needed = (benchmark: number) => Math.max(benchmark, largest + headsBytes) + servicesBytes
+  const together = needed(estimate.memoryBytes)
+  // Models that do not fit together are loaded in turn.
+  const memoryBytes = together <= available.bytes ? together : needed(estimate.inTurnBytes)
   await ensureDiskSpace(config.dataDir, diskBytes)
   if (memoryBytes > available.bytes) {
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`

@@ -123,14 +123,19 @@ describe('ensureMemory', () => {
 })
 
 describe('predictPeak', () => {
-  it('counts the weights that are loaded, the caches that are filled and the step of the one that computes', async () => {
+  const test = { promptTokens: 0, generatedTokens: 8, depth: 512, batch: 1 }
+  const large = { promptTokens: 512, generatedTokens: 0, depth: 0, batch: 4 }
+
+  it('counts the weights that are loaded, the caches of the test and the largest step so far', async () => {
     const spec = specOf({ subjects: [medium, { ...medium, convert: { kvHeads: 1 } }] })
     const plans = await plansOf(spec)
-    const loading = (present: number[]) => predictPeak(plans, { subject: 0, test: null, present, caches: [] })
-    const test = { promptTokens: 0, generatedTokens: 8, depth: 512, batch: 1 }
-    const peak = (caches: number[]) => predictPeak(plans, { subject: 0, test, present: [0, 1], caches })
-    expect(loading([0, 1]) - loading([0])).toBeGreaterThan(1.1e9)
-    expect(peak([0, 1]) - peak([0])).toBe((24 * 2 * 1024 * 4 * 520) / 16)
-    expect(peak([0])).toBeGreaterThan(loading([0, 1]) + 24 * 2 * 1024 * 4 * 520)
+    const loaded = (present: number[]) => predictPeak(plans, { present, done: [], test: null })
+    // 307.6 M parameters, and the tied table of 51.5 M once more.
+    expect(loaded([0, 1]) - loaded([0])).toBeCloseTo(4 * (307_574_784 + 50_257 * 1024), -7)
+    const cached = predictPeak(plans, { present: [0, 1], done: [], test }) - loaded([0, 1])
+    expect(cached).toBe(24 * 2 * 1024 * 4 * 520 * (1 + 1 / 16))
+    const having = (done: (typeof test)[]) => predictPeak(plans, { present: [0, 1], done, test })
+    expect(having([large, test])).toBe(having([large]))
+    expect(having([large])).toBeGreaterThan(having([test]))
   })
 })

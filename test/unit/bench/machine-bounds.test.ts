@@ -14,13 +14,15 @@ afterEach(() => rm(dataDir, { recursive: true }))
 const midday = Date.parse('2026-11-24T12:00:00Z')
 
 /** Asks at a time, and counts how often anything was measured. */
-function asking() {
+function asking(busy = 2000) {
   let measured = 0
+  const use = { wall: 1000, own: 2000, busy, steal: 0, processors: 2, swapped: 0, majorFaults: 0 }
   const ask = (time: number, threads = 2) =>
     machineBounds({
       dataDir,
       threads,
       time: () => time,
+      meter: { start: () => undefined, stop: () => undefined, use: () => use },
       measure: async () => {
         measured += 1
         return {
@@ -50,6 +52,13 @@ describe('machineBounds', () => {
     await ask(midday, 1)
     expect(measured()).toBe(2)
     expect((await ask(midday + 25 * 3_600_000))?.bytesPerSecond).toBe(1e10 + 3)
+  })
+  it('keeps nothing that was measured while others used the machine', async () => {
+    const busy = asking(2900)
+    expect((await busy.ask(midday))?.bytesPerSecond).toBe(1e10 + 1)
+    await busy.ask(midday)
+    expect(busy.measured()).toBe(2)
+    await expect(readdir(join(dataDir, 'machine-bounds'))).rejects.toThrow(/ENOENT/)
   })
   it('measures anew where the file is cut off, of another form, or from the future, and mends it', async () => {
     const { ask, measured } = asking()
