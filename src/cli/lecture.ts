@@ -79,8 +79,7 @@ async function replay(options: Options, context: CommandContext): Promise<void> 
   const modelRoots = [options.gpt2, options.falcon].flatMap((folder) => (folder === undefined ? [] : [resolve(folder)]))
   const plan = planLecture(options, await readContexts(lectureSubjects(options), [...config.modelRoots, ...modelRoots]))
   const needs = await checkLectureNeeds(plan, config, modelRoots)
-  const say = options.json === true ? terminal.note : terminal.print
-  say(openingText(plan, needs, terminal.style))
+  terminal.note(openingText(plan, needs))
   signal.throwIfAborted()
 
   const claims = auditLecture()
@@ -92,7 +91,7 @@ async function replay(options: Options, context: CommandContext): Promise<void> 
     return { found, sections: await lecturePage(client, claims, found) }
   })
   const bytes = await writePage(file, sections)
-  const text = `${lectureText(found, terminal.style)}\n\n${file}: ${formatDecimalBytes(bytes)}, one page with the claims, the runs and the pictures`
+  const text = `${lectureText(plan, found, terminal.style)}\n\n${file}: ${formatDecimalBytes(bytes)}, one page with the claims, the runs and the pictures`
   await deliver(terminal, options.json, { claims, ...found, page: { file, bytes } }, text)
 }
 

@@ -117,7 +117,7 @@ export function planLecture(options: LectureOptions, contexts: LectureContexts):
   const decode = (depth: number) => ({ generatedTokens: generated, depth })
   const context = Math.min(contexts.gpt2, contexts.falcon)
   const depth = Math.min(size.depth, context - generated)
-  const depths = [...new Set(size.depths.map((each) => Math.min(each, contexts.pair - generated)))]
+  const depths = depthsWithin(size.depths, contexts.pair - generated)
   const prompts = [lecturePrompt, ...fittingPrompts(context).slice(0, comparedPrompts)]
   return {
     asItWas: {
@@ -151,6 +151,12 @@ export function planLecture(options: LectureOptions, contexts: LectureContexts):
       attention: { ...about('its attention'), subject, prompts, baselines: false },
     })),
   }
+}
+
+/** The depths, or where the deepest does not fit the greatest that does and its fractions: a slope needs several. */
+function depthsWithin(depths: readonly number[], most: number): number[] {
+  if (Math.max(...depths) <= most) return [...depths]
+  return [...new Set([8, 4, 2, 1].map((part) => Math.max(1, Math.floor(most / part))))]
 }
 
 /** Tokens that a tokenizer may put around a text; a text's bytes bound its tokens. */

@@ -8,22 +8,26 @@ import type { LectureNeeds } from './lecture-needs.ts'
 import type { LecturePlan } from './lecture-plan.ts'
 import type { Replay } from './replay.ts'
 
-/** What will be measured, on which weights, and what it takes. */
-export function openingText(plan: LecturePlan, needs: LectureNeeds, style: Style): string {
-  const models = plan.asItWas.subjects.map(({ name, source }) => {
-    const where = source.local == null ? 'SYNTHETIC WEIGHTS of its shape, drawn from a seed' : source.local.path
-    return `${name}: ${where}`
-  })
+/** What is about to be measured, and what it takes. */
+export function openingText(plan: LecturePlan, needs: LectureNeeds): string {
   return [
-    style.bold("The lecture's experiment, as it was and as it should be"),
-    ...models.flatMap((line) => wrap(line, 80)),
+    ...modelLines(plan),
     `disk    ${formatDecimalBytes(needs.diskBytes)} more`,
     `memory  ${formatDecimalBytes(needs.memoryBytes)} while it runs, of ${formatDecimalBytes(needs.availableBytes)} that are free`,
   ].join('\n')
 }
 
+/** Whose weights are measured: which are real, and which only have the shape. */
+function modelLines({ asItWas }: LecturePlan): string[] {
+  return asItWas.subjects.flatMap(({ name, source }) => {
+    const where = source.local == null ? 'SYNTHETIC WEIGHTS of its shape, drawn from a seed' : source.local.path
+    return wrap(`${name}: ${where}`, 80)
+  })
+}
+
 /** What each part of the experiment shows, in 80 columns. */
-export function lectureText({ asItWas, asItShouldBe, honestPair, models }: Replay, style: Style): string {
+export function lectureText(plan: LecturePlan, replay: Replay, style: Style): string {
+  const { asItWas, asItShouldBe, honestPair, models } = replay
   const parts: [string, string[]][] = [
     ['AS IT WAS: ONE COLD FORWARD PASS OF EACH', asItWasFindings(asItWas)],
     [
@@ -36,5 +40,9 @@ export function lectureText({ asItWas, asItShouldBe, honestPair, models }: Repla
     ],
     ['THE HEADS', models.flatMap(headFindings)],
   ]
-  return parts.map(([title, sentences]) => ['', style.bold(title), ...sentenceList(sentences)].join('\n')).join('\n')
+  return [
+    style.bold("THE LECTURE'S EXPERIMENT, AS IT WAS AND AS IT SHOULD BE"),
+    ...modelLines(plan),
+    ...parts.flatMap(([title, sentences]) => ['', style.bold(title), ...sentenceList(sentences)]),
+  ].join('\n')
 }
