@@ -29,8 +29,7 @@ export function addLectureCommand(program: Command, context: CommandContext): vo
       examples(
         'lecture',
         'lecture --json claims.json',
-        'lecture --run --small --out lecture.html',
-        'lecture --run --gpt2 models/gpt2-medium --falcon models/falcon-rw-1b',
+        'lecture --run --small --gpt2 models/gpt2 --out lecture.html',
       ),
     )
     .action((options: Options) => {
