@@ -105,8 +105,8 @@ beforeAll(async () => {
     `#!/bin/sh\nexec "${process.execPath}" "${compiledFile('src/cli/main.ts')}" "$@"\n`,
   )
   chmodSync(join(bin, 'kvscope'), 0o755)
-  await writeTinyCheckpoint(join(folder, 'models', 'gpt2'), 256)
-  await writeTinyCheckpoint(join(folder, 'models', 'llama'), 256)
+  for (const name of ['gpt2', 'llama', 'gpt2-medium', 'falcon-rw-1b'])
+    await writeTinyCheckpoint(join(folder, 'models', name), 256)
   writeFileSync(join(folder, 'prompts.txt'), 'the quick brown fox\nlazy dogs sleep\n')
   service = start('kvscope serve --json', dataDir)
   await until('the service', () => {

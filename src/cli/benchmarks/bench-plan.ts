@@ -10,7 +10,7 @@ const defaults = { promptTokens: [512], generatedTokens: [128], blocks: 5 }
  * What two models are compared with where neither trials nor precision were asked for: their ratio within half of the
  * margin, so that an interval has room inside it, in at most so many seconds a test.
  */
-export const verdictSeconds = 60
+const verdictSeconds = 60
 
 /**
  * The benchmark that a command line asks for, in llama-bench's grid: every prompt size and every number of tokens, at every

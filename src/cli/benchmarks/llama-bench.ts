@@ -19,7 +19,7 @@ interface NamedRow {
  * they mean the same; `n_batch`, which is a size of its prompt processing, and what only llama.cpp has are left out.
  * Loading has no row there, and is `load_ms` in each row here.
  */
-export function benchRows(run: BenchmarkRun): NamedRow[] {
+function benchRows(run: BenchmarkRun): NamedRow[] {
   return run.series.filter(({ phase }) => phase !== 'LOAD').map((series) => namedRow(run, series))
 }
 

@@ -8,12 +8,12 @@ import { subjectLabels } from '../run-labels.ts'
 /** Phases that carry a verdict: load and the cold pass are single values. */
 const judged: readonly string[] = ['FORWARD', 'PREFILL', 'DECODE', 'COMBINED']
 
-export interface JudgedRow extends SeriesComparison {
+interface JudgedRow extends SeriesComparison {
   verdict: Verdict
 }
 
 /** The comparisons of a run that carry a verdict, at a margin of the reader's own. */
-export function judgedRows(run: BenchmarkRun, margin: number): JudgedRow[] {
+function judgedRows(run: BenchmarkRun, margin: number): JudgedRow[] {
   return run.comparison
     .filter(({ phase }) => judged.includes(phase))
     .map((row) => {
