@@ -61,7 +61,7 @@ export function openUseMeter(read: () => UseCounters = readUseCounters): UseMete
 const tick = 10
 
 /** Reads the counters now: of /proc/stat and /proc/vmstat on Linux, elsewhere this process's own alone. */
-export function readUseCounters(): UseCounters {
+function readUseCounters(): UseCounters {
   const { user, system } = process.cpuUsage()
   return {
     at: now(),

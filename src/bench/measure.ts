@@ -54,7 +54,7 @@ export interface Measured {
 }
 
 /** A precision is given up after so long where the spec sets no time, and after so many blocks. */
-export const longestForPrecision = 300_000
+const longestForPrecision = 300_000
 export const mostBlocks = 1000
 
 /** Milliseconds that warm-up and blocks may take together; null where only the number of blocks decides. */

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { findPreset } from '../../../src/architecture/presets.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
@@ -20,6 +22,7 @@ import { planTests } from '../../../src/bench/plan.ts'
 import { planSubject } from '../../../src/bench/subject-config.ts'
 import { seriesWarnings } from '../../../src/bench/warnings.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
+import { packageFile } from '../../../src/package-folder.ts'
 import { type Random, seededRandom, shuffled } from '../../../src/stats/random.ts'
 
 const codes = (warnings: { code: string }[]) => warnings.map((warning) => warning.code)
@@ -251,5 +254,17 @@ describe('the guards of how it was asked', () => {
     expect(warning?.message).toMatch(
       /^a and b differ in more than their K\/V heads: family gpt2 and falcon; hidden size 1024 and 2048; .*positions learned and ALiBi.*355 M and 1\.31e\+3 M parameters$/,
     )
+  })
+})
+
+describe('docs/benchmarks.md', () => {
+  it('names every warning that bench gives', () => {
+    const folder = packageFile('src/bench')
+    const given = readdirSync(folder).flatMap((name) =>
+      [...readFileSync(join(folder, name), 'utf8').matchAll(/code: '([A-Z_]+)'/g)].map(([, code]) => code ?? ''),
+    )
+    expect(given.length).toBeGreaterThan(15)
+    const docs = readFileSync(packageFile('docs/benchmarks.md'), 'utf8')
+    expect(given.filter((code) => !docs.includes(`\`${code}\``))).toEqual([])
   })
 })
