@@ -26,11 +26,7 @@ export function addLectureCommand(program: Command, context: CommandContext): vo
     .option('--out <FILE>', 'with --run: the page (default: lecture.html)')
     .addHelpText(
       'after',
-      examples(
-        'lecture',
-        'lecture --json claims.json',
-        'lecture --run --small --gpt2 models/gpt2 --out lecture.html',
-      ),
+      examples('lecture', 'lecture --json claims.json', 'lecture --run --small --gpt2 models/gpt2 --out lecture.html'),
     )
     .action((options: Options) => {
       const { run, small, gpt2, falcon, out } = options
