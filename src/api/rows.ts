@@ -5,6 +5,7 @@ import type { RunPage } from '../db/run-pages.ts'
 import type { SliceFilter, SlicePage } from '../db/weight-slices.ts'
 import type { DiversityDifference } from '../heads/compare-diversity.ts'
 import type { Projection } from '../heads/rows.ts'
+import type { Interval } from '../stats/bootstrap.ts'
 import type { ComparableSeries } from '../stats/comparable-series.ts'
 import type { ComparisonRow } from '../stats/compare-series.ts'
 import type { StoredDiversity } from './presenters/diversity.ts'
@@ -36,6 +37,8 @@ export interface SlicePageParent extends SlicePage {
 /** Summaries are computed field by field: an interval takes 2,000 resamples. */
 export interface SummaryParent {
   samples: readonly number[]
+  /** of the median, where it is known already */
+  storedInterval?: Interval | null
 }
 
 /** A series as stats compares it, with the row it came from. */

@@ -1,4 +1,5 @@
 import type { Queries } from '../db/client.ts'
+import { storedLevel } from '../db/results.ts'
 import { findTrend, type TrendRow } from '../db/trend.ts'
 import { AppError } from '../errors.ts'
 import type { Metric, Trend, TrendInput, TrendPoint } from '../generated/graphql.ts'
@@ -79,7 +80,7 @@ function pointOf(row: TrendRow, metric: Metric): TrendPoint {
   const column = columns[metric]
   if (column !== null) return { ...point, value: row[column] ?? 0, interval: null }
   const { intervalLow: low, intervalHigh: high } = row
-  const interval = low === null || high === null ? null : { low, high, level: 0.95 }
+  const interval = low === null || high === null ? null : { low, high, level: storedLevel }
   if (metric === 'TIME') return { ...point, value: row.median, interval }
   const rate = (milliseconds: number) => (row.tokens * 1000) / milliseconds
   return {

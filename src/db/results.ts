@@ -79,7 +79,7 @@ export async function findSeries(db: Queries, runIds: readonly string[]): Promis
 
 /** A trend reads thousands of medians with their intervals, and an interval takes 2,000 resamples: both are stored. */
 function withMedian(row: MeasuredSeries) {
-  const interval = medianInterval(row.samples)
+  const interval = medianInterval(row.samples, { level: storedLevel })
   return {
     ...row,
     median: row.samples.length === 0 ? null : median(row.samples),
@@ -88,10 +88,17 @@ function withMedian(row: MeasuredSeries) {
   }
 }
 
-function toStoredSeries({ id: _id, ...row }: Series): StoredSeries {
+/** Of `withMedian`, and so of every interval that is stored. */
+export const storedLevel = 0.95
+
+function toStoredSeries({ id: _id, median: _median, intervalLow, intervalHigh, ...row }: Series): StoredSeries {
   const bytes = (value: bigint | null) => (value === null ? null : Number(value))
   return {
     ...row,
+    storedInterval:
+      intervalLow === null || intervalHigh === null
+        ? null
+        : { low: intervalLow, high: intervalHigh, level: storedLevel },
     kvCacheBytes: bytes(row.kvCacheBytes),
     kvCacheBytesPredicted: bytes(row.kvCacheBytesPredicted),
     kvCacheBytesAllocated: bytes(row.kvCacheBytesAllocated),

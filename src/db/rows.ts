@@ -9,6 +9,7 @@ import type {
   Subject,
   Worker,
 } from '../generated/prisma/client.ts'
+import type { Interval } from '../stats/bootstrap.ts'
 import type { MeasuredSeries } from '../stats/measured-series.ts'
 
 export type RunRow = Run
@@ -28,6 +29,8 @@ export interface Guard {
 export interface StoredSeries extends MeasuredSeries {
   runId: string
   attempt: number
+  /** of the median, in milliseconds; null under five samples, and of a run from before it was kept */
+  storedInterval: Interval | null
 }
 
 /** A subject as it is known at submission. */

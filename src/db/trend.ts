@@ -2,6 +2,7 @@ import { type Device, type Phase, Prisma, type Runtime } from '../generated/pris
 import { median } from '../stats/quantile.ts'
 import { medianInterval } from '../stats/summary.ts'
 import type { Queries } from './client.ts'
+import { storedLevel } from './results.ts'
 import { type FilterUse, filterCondition, type RunFilter } from './run-filter.ts'
 import { requireStorable } from './stored-text.ts'
 
@@ -99,7 +100,7 @@ function seriesOf({ phase, test }: TrendRequest): Prisma.Sql {
 
 function withMedian({ samples, ...row }: StoredRow): TrendRow {
   if (row.median !== null) return { ...row, median: row.median }
-  const interval = medianInterval(samples ?? [])
+  const interval = medianInterval(samples ?? [], { level: storedLevel })
   return {
     ...row,
     median: median(samples ?? []),

@@ -79,7 +79,7 @@ async function sharesOf(row: StoredSeries, context: RequestContext): Promise<Sha
 export const series: SeriesResolvers = {
   subject: (row, _args, context) => subjectOf(row, context),
   test: ({ test }) => test || null,
-  summary: ({ samples }) => ({ samples }),
+  summary: ({ samples, storedInterval }) => ({ samples, storedInterval }),
   tokensPerSecond: (row) => tokensPerSecond(row),
   kvShareOfBytes: (row) => kvShareOfBytes(row),
   shareOfBandwidthBound: async (row, _args, context) => (await sharesOf(row, context)).bandwidth,
@@ -94,5 +94,5 @@ export const summary: SummaryResolvers = {
   standardDeviation: ({ samples }) => standardDeviation(samples),
   minimum: ({ samples }) => Math.min(...samples),
   maximum: ({ samples }) => Math.max(...samples),
-  interval: ({ samples }) => medianInterval(samples),
+  interval: ({ samples, storedInterval }) => storedInterval ?? medianInterval(samples),
 }

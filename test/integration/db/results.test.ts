@@ -3,6 +3,7 @@ import { connectDatabase } from '../../../src/db/client.ts'
 import { completeSubjects, findSeries, insertSeries } from '../../../src/db/results.ts'
 import { findSubjects } from '../../../src/db/run-parts.ts'
 import { cancelRun, handBackRun, takeRun } from '../../../src/db/runs.ts'
+import { medianInterval } from '../../../src/stats/summary.ts'
 import { insertSampleRun, insertSampleWorker, sampleSeries } from '../../support/sample-runs.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 
@@ -25,7 +26,15 @@ describe('series', () => {
       sampleSeries({ phase: 'LOAD', test: '', samples: [], kvCacheBytes: null, warnings: [] }),
     ]
     expect(await insertSeries(db, guard, rows)).toBe(true)
-    expect(await seriesOf(guard.runId)).toEqual(rows.map((row) => ({ ...row, ...guard })))
+    expect(await seriesOf(guard.runId)).toEqual(rows.map((row) => ({ ...row, ...guard, storedInterval: null })))
+  })
+
+  it('bring the interval of their median with them, where they have five samples', async () => {
+    const guard = await takenRun()
+    const samples = [101, 99, 104, 100, 103]
+    await insertSeries(db, guard, [sampleSeries({ samples }), sampleSeries({ test: 'few', samples: samples.slice(1) })])
+    const stored = await seriesOf(guard.runId)
+    expect(stored.map(({ storedInterval }) => storedInterval)).toEqual([medianInterval(samples), null])
   })
 
   it('replace themselves when the same batch comes again', async () => {

@@ -5,6 +5,7 @@ import type { StoredSeries } from '../../../src/db/rows.ts'
 
 function series(fields: Partial<StoredSeries>): StoredSeries {
   return {
+    storedInterval: null,
     runId: 'run',
     attempt: 1,
     subjectIndex: 0,
