@@ -141,12 +141,13 @@ function labelOf(axis: SweepAxis, subject: SubjectRow | undefined, test: string)
   return test === '' ? whose : `${whose}, ${test}`
 }
 
-/** `+ 1.24 µs per cached token [1.10, 1.39]`. */
+/** `+ 1.24 µs per cached token [1.10 µs, 1.39 µs]`, the interval in one piece. */
 function slopeText(
   axis: SweepAxis,
   { value, interval }: { value: number; interval: { low: number; high: number } | null },
 ): string {
   const unit = fittedAgainst[axis].unit.replace(/^ms /, '')
-  const within = interval === null ? '' : ` [${formatMilliseconds(interval.low)}, ${formatMilliseconds(interval.high)}]`
-  return `${value < 0 ? '' : '+ '}${formatMilliseconds(value)} ${unit}${within}`
+  const within = interval && `[${formatMilliseconds(interval.low)}, ${formatMilliseconds(interval.high)}]`
+  const whole = within === null ? '' : ` ${within.replaceAll(' ', '\u00a0')}`
+  return `${value < 0 ? '' : '+ '}${formatMilliseconds(value)} ${unit}${whole}`
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { type AttentionKind, kindStyles } from '../../../src/render/kind-style.ts'
 import { drawLineChart, type LineChartPicture } from '../../../src/render/line-chart.ts'
@@ -5,6 +6,7 @@ import type { ChartLine } from '../../../src/render/line-chart-line.ts'
 import { spreadLabels } from '../../../src/render/spread-labels.ts'
 import { axisUnit, formatTick, ticksForValues } from '../../../src/render/ticks.ts'
 import { drawTrendChart, type TrendChartPicture } from '../../../src/render/trend-chart.ts'
+import { formatMilliseconds } from '../../../src/render/units.ts'
 import { fitLine } from '../../../src/stats/linear-fit.ts'
 import { median } from '../../../src/stats/quantile.ts'
 import { seededRandom } from '../../../src/stats/random.ts'
@@ -20,6 +22,32 @@ interface Told {
   slope?: number
   xs?: readonly number[]
   trials?: number
+}
+
+const recorded: { cpu: string; generatedTokens: number; lines: { depth: number; samples: number[] }[][] } = JSON.parse(
+  readFileSync(new URL('recorded-sweep.json', import.meta.url), 'utf8'),
+)
+
+/** A line of the recorded sweep, drawn as the API draws it. */
+function recordedLine(label: string, kind: AttentionKind, line: { depth: number; samples: number[] }[]): ChartLine {
+  const tokens = recorded.generatedTokens
+  const points = line.map(({ depth, samples: trials }) => {
+    const samples = trials.map((trial) => trial / tokens)
+    const interval = medianInterval(samples)
+    const x = depth + (tokens - 1) / 2
+    return {
+      x,
+      median: median(samples),
+      interval: interval && { low: interval.low, high: interval.high },
+      samples,
+      kind,
+    }
+  })
+  const { fixed, slope } = fitLine(points) ?? expect.unreachable()
+  const [low = 0, high = 0] = [slope.interval?.low, slope.interval?.high]
+  const within = `[${formatMilliseconds(low)}, ${formatMilliseconds(high)}]`
+  const detail = `+ ${formatMilliseconds(slope.value)} per cached token ${within.replaceAll(' ', '\u00a0')}`
+  return { label, detail, points, fit: { fixed: fixed.value, slope: slope.value, reciprocal: false } }
 }
 
 /** A line whose trials scatter by up to 4 % above fixed + slope x. */
@@ -240,18 +268,20 @@ describe('ticks', () => {
 })
 
 describe('charts kept in docs/pictures, so that a change of drawing is seen', () => {
-  it('a sweep over depth', async () => {
-    const random = seededRandom(20261124)
-    const lines = [
-      lineOf('MHA', { label: 'gpt2 (MHA, 12 K/V heads)', slope: 0.012 }, random),
-      lineOf('GQA', { label: 'gpt2-kv4 (GQA, 4 K/V heads)', slope: 0.004 }, random),
-      lineOf('MQA', { label: 'gpt2-kv1 (MQA, 1 K/V head)', slope: 0.001 }, random),
-    ]
-    const notes = [
-      'Figures made up to show the picture.',
-      'Marks: medians, with bands for their 95 % bootstrap intervals. Thin lines: fixed cost + slope x cached tokens.',
-    ]
-    await expect(drawLineChart(chart(lines, { notes }))).toMatchFileSnapshot('../../../docs/pictures/sweep.svg')
+  it('a sweep over depth, as recorded', async () => {
+    const labels = ['gpt2 (MHA, 12 K/V heads)', 'gpt2-kv4 (GQA, 4 K/V heads)', 'gpt2-kv1 (MQA, 1 K/V head)']
+    const lines = labels.map((label, index) => recordedLine(label, kinds[index] ?? 'MHA', recorded.lines[index] ?? []))
+    const svg = drawLineChart(
+      chart(lines, {
+        title: 'Time of one token by depth: decode tg4 @ d*',
+        across: 'tokens in the cache, mean over the tokens of a trial',
+        notes: [
+          `${recorded.cpu}, CPU, 1 thread, its processor time; gpt2's width and heads, 4 layers, a narrow MLP.`,
+          'Marks: medians of 60 trials, with bands for their 95 % bootstrap intervals. Thin lines: fixed cost + slope x cached tokens.',
+        ],
+      }),
+    )
+    await expect(svg).toMatchFileSnapshot('../../../docs/pictures/sweep.svg')
   })
 
   it('a trend with two changes of level', async () => {
