@@ -48,7 +48,7 @@ export interface BoundsOptions {
  * How fast this machine reads main memory and multiplies matrices with so many threads, as measured within the last day:
  * kept in the data folder, and measured anew where the file is older, or of no use. Measuring takes about two seconds.
  * What was measured while others used the machine serves this once and is not kept.
- * @returns null where the memory for the probes is lacking
+ * @returns null where the memory for the probes is lacking, or they fail
  */
 export async function machineBounds({
   dataDir,
@@ -67,12 +67,14 @@ export async function machineBounds({
   if (availableMemory().bytes < neededBytes) return null
   await onMeasuring?.()
   meter.start()
-  const bounds = await measure(threads)
+  // The run is measured already: it must not fail for what may be unknown.
+  const bounds = await measure(threads).catch(() => null)
   meter.stop()
-  if (isCrowded(meter.use())) return bounds
-  await writeBeside(file, async (handle) => {
+  if (bounds === null || isCrowded(meter.use())) return bounds
+  const write = writeBeside(file, async (handle) => {
     await handle.writeFile(JSON.stringify(bounds))
   })
+  await write.catch(() => undefined)
   return bounds
 }
 

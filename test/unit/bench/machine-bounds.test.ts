@@ -60,6 +60,12 @@ describe('machineBounds', () => {
     expect(busy.measured()).toBe(2)
     await expect(readdir(join(dataDir, 'machine-bounds'))).rejects.toThrow(/ENOENT/)
   })
+  it('fails no run that was measured already: probes that fail leave the bounds unknown, and a folder that cannot be written keeps none', async () => {
+    const measure = () => Promise.reject(new RangeError('WebAssembly.Memory(): could not allocate memory'))
+    expect(await machineBounds({ dataDir, threads: 2, measure })).toBeNull()
+    await writeFile(join(dataDir, 'machine-bounds'), 'a file in the place of the folder')
+    expect((await asking().ask(midday))?.threads).toBe(2)
+  })
   it('measures anew where the file is cut off, of another form, or from the future, and mends it', async () => {
     const { ask, measured } = asking()
     await ask(midday)
