@@ -11,8 +11,8 @@ export const moments: readonly Moment[] = [
   'after the end',
 ]
 
-/** A run to be killed there. */
-export const specToKill = (moment: Moment) => (moment === 'in a trial' ? manyTrialsSpec() : tinySpec())
+/** A run to be killed there; where no trial is waited for a few of them do. */
+export const specToKill = (moment: Moment) => (moment === 'in a trial' ? manyTrialsSpec() : tinySpec({ blocks: 8 }))
 
 /** How often in a row, each with its title. */
 export const counts: readonly ['once' | 'twice in a row', 1 | 2][] = [
