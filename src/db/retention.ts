@@ -75,20 +75,22 @@ function judged({ olderThanDays, keepPerLabel }: RetentionRule): Prisma.Sql {
     WITH finished AS MATERIALIZED (
       SELECT id, "queuedAt", pinned, "queuedAt" < now() - ${olderThanDays}::float8 * interval '1 day' AS old
       FROM "Run" WHERE status NOT IN ('QUEUED', 'RUNNING')
-    ), newest AS (
-      SELECT id FROM (
+    ), newest AS MATERIALIZED (
+      SELECT DISTINCT id FROM (
         SELECT finished.id, row_number() OVER (
           PARTITION BY label.key, label.value ORDER BY finished."queuedAt" DESC, finished.id DESC) AS place
         FROM finished LEFT JOIN "RunLabel" AS label ON label."runId" = finished.id
         WHERE ${keepPerLabel > 0}::boolean
       ) AS placed WHERE place <= ${keepPerLabel}
     ), judged AS (
-      SELECT id, "queuedAt", CASE
+      SELECT finished.id, "queuedAt", CASE
         WHEN pinned THEN 'pinned'
-        WHEN id IN (SELECT "runId" FROM "Baseline") THEN 'baseline'
-        WHEN id IN (SELECT id FROM newest) THEN 'label'
+        WHEN named.id IS NOT NULL THEN 'baseline'
+        WHEN newest.id IS NOT NULL THEN 'label'
         ELSE 'dropped' END AS fate
-      FROM finished WHERE old
+      FROM finished LEFT JOIN newest ON newest.id = finished.id
+      LEFT JOIN (SELECT DISTINCT "runId" AS id FROM "Baseline") AS named ON named.id = finished.id
+      WHERE old
     )`
 }
 
