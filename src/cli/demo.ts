@@ -34,13 +34,7 @@ export function addDemoCommand(program: Command, context: CommandContext): void 
     .option('--quick', 'fewer blocks and smaller sizes')
     .option('--model <DIR>', 'measure this checkpoint instead (may be repeated)', collect)
     .option('--serve', 'keep everything up when done')
-    .addHelpText(
-      'after',
-      examples(
-        'demo --model models/gpt2 --quick',
-        'demo --quick --model models/gpt2 --model models/llama --json run.json',
-      ),
-    )
+    .addHelpText('after', examples('demo --quick --model models/gpt2 --model models/llama --json run.json'))
     .action((options: Options) => demo(context, options))
   withJsonOption(withQuietOption(command))
 }

@@ -60,8 +60,7 @@ function addWeights(heads: Command, context: CommandContext): void {
     .addHelpText(
       'after',
       examples(
-        'heads weights models/gpt2 --kv-heads 1',
-        'heads weights models/gpt2 --projections K --layers 0,1 --per-head --quiet',
+        'heads weights models/gpt2 --kv-heads 2 --projections K --layers 0,1 --per-head --quiet',
         'heads weights models/gpt2 --rows 768 --out pictures',
       ),
     )

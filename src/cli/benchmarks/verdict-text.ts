@@ -18,7 +18,10 @@ function judgedRows(run: BenchmarkRun, margin: number): JudgedRow[] {
     .filter(({ phase }) => judged.includes(phase))
     .map((row) => {
       const keeps = margin === defaultMargin || row.verdict === 'NOT_COMPARABLE'
-      return keeps ? row : { ...row, verdict: verdictOf(row.interval, margin) }
+      if (keeps) return row
+      const verdict = verdictOf(row.interval, margin)
+      // Reasons are those of the verdict at the default margin.
+      return { ...row, verdict, reasons: verdict === row.verdict ? row.reasons : [] }
     })
 }
 
