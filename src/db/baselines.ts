@@ -5,7 +5,7 @@ import { noSuchRun, requireRunId } from './run-id.ts'
 import { requireStorable } from './stored-text.ts'
 
 /** So many names there may be: a list of them has no pages. */
-export const mostBaselines = 1000
+const mostBaselines = 1000
 
 /** How many names an error lists. */
 const namesTold = 20
