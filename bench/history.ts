@@ -21,7 +21,7 @@ import { withService } from './service.ts'
 const file = jsonFile()
 
 const storedRuns = 100_000
-const warmUps = 5
+const warmUps = 20
 const timed = 25
 /** what the API gives where a client asks for none */
 const pageLength = 20
