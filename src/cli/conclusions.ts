@@ -17,7 +17,7 @@ export function conclude(run: BenchmarkRun): string[] {
   const shallow = decodes.at(0)
   const deep = decodes.at(-1)
   if (shallow === undefined || deep === undefined) return []
-  if (others.length === 0) return [cacheShare(first, baseline, deep), missing(run)]
+  if (others.length === 0) return [cacheShare(baseline, deep), missing(run)]
   if (!differInKvHeadsOnly(run.subjects)) return [differentModels(run, labels), missing(run)]
 
   // The subject with the smallest cache is told about: what sharing does shows most there.
@@ -39,15 +39,16 @@ function decodesOf(run: BenchmarkRun, subject: Subject): Series[] {
     .toSorted((a, b) => a.depth - b.depth)
 }
 
-/** Bytes of weights that a step of decode reads: all of them, the tied embedding being the output layer too. */
-function weightBytes(subject: Subject): number {
+/** Bytes of weights that a step of a decode reads, as kvShareOfBytes counts them; of runs stored before that, all weights. */
+function weightBytes({ bytesRead, kvBytesRead, generatedTokens, subject }: Series): number {
+  if (bytesRead !== null && kvBytesRead !== null) return (bytesRead - kvBytesRead) / generatedTokens
   return subject.model.parameters * (subject.computeDtype === null ? 4 : bytesPerWeight[subject.computeDtype])
 }
 
-function cacheShare(subject: Subject, label: string, series: Series): string {
+function cacheShare(label: string, series: Series): string {
   const cache = series.kvCacheBytes ?? 0
-  const share = cache / (cache + weightBytes(subject))
-  return `At depth ${series.depth} a step of ${label} reads ${formatDecimalBytes(cache)} of K/V cache beside ${formatDecimalBytes(weightBytes(subject))} of weights: ${formatPercent(share)} of its bytes.`
+  const share = cache / (cache + weightBytes(series))
+  return `At depth ${series.depth} a step of ${label} reads ${formatDecimalBytes(cache)} of K/V cache beside ${formatDecimalBytes(weightBytes(series))} of weights: ${formatPercent(share)} of its bytes.`
 }
 
 function shallowSentence(
@@ -59,8 +60,8 @@ function shallowSentence(
   row: SeriesComparison | undefined,
 ): string {
   const cache = series.kvCacheBytes ?? 0
-  const share = cache / (cache + weightBytes(first))
-  const bytes = `At depth ${series.depth} the K/V cache is ${formatPercent(share)} of the bytes that a step of ${baseline} reads (${formatDecimalBytes(cache)} beside ${formatDecimalBytes(weightBytes(first))} of weights)`
+  const share = cache / (cache + weightBytes(series))
+  const bytes = `At depth ${series.depth} the K/V cache is ${formatPercent(share)} of the bytes that a step of ${baseline} reads (${formatDecimalBytes(cache)} beside ${formatDecimalBytes(weightBytes(series))} of weights)`
   const fewer = 1 - extreme.model.parameters / first.model.parameters
   const side = sideOf(row)
   const ratio = row?.ratio == null ? '' : ` (${formatRatio(row.ratio, row.interval)})`
