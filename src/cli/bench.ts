@@ -134,7 +134,7 @@ async function timeHere(models: readonly string[], options: Options, context: Co
   try {
     const local = { ...context, config: { ...config, modelRoots } }
     const runId = await runAndStore(spec, options.note ?? 'kvscope bench', local, database.url, options.label)
-    return await withApi(context, undefined, (client) => fetchBenchmarkRun(client, runId))
+    return await withApi(context, undefined, (client) => fetchBenchmarkRun(client, runId, options.margin))
   } finally {
     await database.stop()
   }
@@ -157,7 +157,7 @@ async function timeThere(models: readonly string[], options: Options, context: C
         const message = event.message ?? event.status?.toLowerCase()
         if (message !== undefined) terminal.progress(fraction, message)
       })
-      const run = await fetchBenchmarkRun(client, runId)
+      const run = await fetchBenchmarkRun(client, runId, options.margin)
       if (run.status === 'CANCELED') {
         throw new AppError(
           'CONFLICT',

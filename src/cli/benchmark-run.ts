@@ -5,6 +5,7 @@ import {
   BenchmarkRunDocument,
   type BenchmarkRunQuery,
 } from '../generated/operations.ts'
+import { defaultMargin } from '../stats/verdict.ts'
 import type { ApiClient } from './client.ts'
 import { fetchEvents, type StoredEvent } from './run-events.ts'
 
@@ -39,9 +40,10 @@ interface SeriesName {
 /**
  * Reads a whole run through the API. Subjects and series are asked for once and put in wherever the schema repeats them:
  * asked for in full everywhere, a run of many subjects would cost more than the server allows.
+ * @param margin of the verdicts between its subjects
  * @throws AppError NOT_FOUND
  */
-export async function fetchBenchmarkRun(client: ApiClient, id: string): Promise<BenchmarkRun> {
+export async function fetchBenchmarkRun(client: ApiClient, id: string, margin = defaultMargin): Promise<BenchmarkRun> {
   const { run } = await client.request(BenchmarkRunDocument, { id })
   if (run === null || !('series' in run)) {
     throw new AppError('NOT_FOUND', `No run has the id ${id}`, 'List the runs with: kvscope runs')
@@ -63,7 +65,7 @@ export async function fetchBenchmarkRun(client: ApiClient, id: string): Promise<
   const named = (of: { subject: { index: number } } | null, row: QueriedComparison) =>
     find(of === null ? null : { subject: of.subject, phase: row.phase, test: row.test })
 
-  const compared = await client.request(BenchmarkComparisonDocument, { id, baseline: 0 })
+  const compared = await client.request(BenchmarkComparisonDocument, { id, baseline: 0, margin })
   const rows = compared.run !== null && 'comparison' in compared.run ? compared.run.comparison : []
   return {
     ...run,

@@ -28,9 +28,10 @@ export function compareRuns(
 
 /**
  * Every other subject of a run against one of them.
- * @throws AppError VALIDATION_FAILED where the run has no subject of that index
+ * @throws AppError VALIDATION_FAILED where the run has no subject of that index, or for a margin that is no share
  */
-export function compareWithin(measured: MeasuredRun, baselineIndex: number): ComparedSeries[] {
+export function compareWithin(measured: MeasuredRun, baselineIndex: number, margin: number): ComparedSeries[] {
+  checkMargin(margin)
   const baseline = measured.subjects.find((subject) => subject.index === baselineIndex)
   if (baseline === undefined) {
     throw new AppError(
@@ -39,7 +40,7 @@ export function compareWithin(measured: MeasuredRun, baselineIndex: number): Com
       `Its subjects are numbered from 0 to ${measured.subjects.length - 1}.`,
     )
   }
-  const rows = compareSubjects(comparable(measured), baseline.name)
+  const rows = compareSubjects(comparable(measured), baseline.name, { margin })
   return rows.map((row) => ({ ...row, candidateId: measured.run.id }))
 }
 
@@ -55,9 +56,12 @@ export function checkComparison(candidates: readonly string[], margin: number): 
       `Name at most ${mostCandidates} runs.`,
     )
   }
-  if (margin < 0 || margin >= 1) {
-    throw new AppError('VALIDATION_FAILED', `margin is ${margin}`, 'It is a share from 0 to below 1: 0.02 is 2 %.')
-  }
+  checkMargin(margin)
+}
+
+function checkMargin(margin: number): void {
+  if (margin >= 0 && margin < 1) return
+  throw new AppError('VALIDATION_FAILED', `margin is ${margin}`, 'It is a share from 0 to below 1: 0.02 is 2 %.')
 }
 
 function comparable({ run, subjects, series }: MeasuredRun): ComparedSource[] {

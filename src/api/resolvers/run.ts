@@ -9,6 +9,7 @@ import type {
 import { findKeySeries } from '../../stats/key-series.ts'
 import { median } from '../../stats/quantile.ts'
 import { mean, medianInterval, standardDeviation } from '../../stats/summary.ts'
+import { defaultMargin } from '../../stats/verdict.ts'
 import type { RequestContext } from '../context.ts'
 import { compareWithin } from '../presenters/comparison.ts'
 import { environmentOf, errorOf, modelOf, weightDtypeOf } from '../presenters/run.ts'
@@ -53,7 +54,8 @@ export const benchmarkRun: BenchmarkRunResolvers = {
   ...sweepFields,
   series: ({ id }, _args, { loaders }) => loaders.series.load(id),
   keyFigure: async ({ id }, _args, { loaders }) => findKeySeries(await loaders.series.load(id)),
-  comparison: async (run, { baseline }, context) => compareWithin(await loadParts(run, context), baseline ?? 0),
+  comparison: async (run, { baseline, margin }, context) =>
+    compareWithin(await loadParts(run, context), baseline ?? 0, margin ?? defaultMargin),
   warnings: ({ warnings }) => readWarnings(warnings),
 }
 

@@ -1,29 +1,12 @@
 import type { Style } from '../../render/style.ts'
 import { tableToText, wrap } from '../../render/table.ts'
 import { formatPercent, formatRatio } from '../../render/units.ts'
-import { defaultMargin, type Verdict, verdictOf } from '../../stats/verdict.ts'
+import type { Verdict } from '../../stats/verdict.ts'
 import type { BenchmarkRun, SeriesComparison } from '../benchmark-run.ts'
 import { subjectLabels } from '../run-labels.ts'
 
 /** Phases that carry a verdict: load and the cold pass are single values. */
 const judged: readonly string[] = ['FORWARD', 'PREFILL', 'DECODE', 'COMBINED']
-
-interface JudgedRow extends SeriesComparison {
-  verdict: Verdict
-}
-
-/** The comparisons of a run that carry a verdict, at a margin of the reader's own. */
-function judgedRows(run: BenchmarkRun, margin: number): JudgedRow[] {
-  return run.comparison
-    .filter(({ phase }) => judged.includes(phase))
-    .map((row) => {
-      const keeps = margin === defaultMargin || row.verdict === 'NOT_COMPARABLE'
-      if (keeps) return row
-      const verdict = verdictOf(row.interval, margin)
-      // Reasons are those of the verdict at the default margin.
-      return { ...row, verdict, reasons: verdict === row.verdict ? row.reasons : [] }
-    })
-}
 
 /** What a verdict is painted with; its word says the same without colour. */
 export function paintVerdict(verdict: Verdict, style: Style): string {
@@ -31,9 +14,12 @@ export function paintVerdict(verdict: Verdict, style: Style): string {
   return verdict in paint ? paint[verdict as keyof typeof paint](verdict) : verdict
 }
 
-/** Every other subject against the first, test by test, in at most 80 columns; empty for one subject. */
+/**
+ * Every other subject against the first, test by test, in at most 80 columns; empty for one subject.
+ * @param margin that the run's comparison was asked for with
+ */
 export function verdictLines(run: BenchmarkRun, margin: number, style: Style): string[] {
-  const rows = judgedRows(run, margin)
+  const rows = run.comparison.filter(({ phase }) => judged.includes(phase))
   if (rows.length === 0) return []
   const labels = subjectLabels(run.subjects, 24)
   const several = run.subjects.length > 2
@@ -72,7 +58,7 @@ export function verdictLines(run: BenchmarkRun, margin: number, style: Style): s
 }
 
 /** The reasons of all rows, each once, with the tests that it is a reason for. */
-function reasonLines(rows: readonly JudgedRow[]): string[] {
+function reasonLines(rows: readonly SeriesComparison[]): string[] {
   const tests = new Map<string, string[]>()
   for (const row of rows) {
     for (const reason of row.reasons)
@@ -86,7 +72,7 @@ function reasonLines(rows: readonly JudgedRow[]): string[] {
 }
 
 /** Beyond twice the time the figure tells no more than that the samples are of no use. */
-function detectableText({ minimumDetectable }: JudgedRow): string {
+function detectableText({ minimumDetectable }: SeriesComparison): string {
   if (minimumDetectable === null) return ''
   return minimumDetectable < 1 ? smallShare(minimumDetectable) : '>100 %'
 }

@@ -71,7 +71,8 @@ describe('a run', () => {
       { candidateId: id, phase: 'LOAD', test: null, ratio: 1, interval: null, verdict: 'INCONCLUSIVE' },
       {
         phase: 'DECODE',
-        ratio: 2.1,
+        // of block ratios, the geometric mean of the two in the middle
+        ratio: expect.closeTo(Math.sqrt(2 * 2.2), 10),
         verdict: 'SLOWER',
         reasons: [],
         baseline: { subject: { name: 'kv4' } },
@@ -79,6 +80,16 @@ describe('a run', () => {
       },
     ])
     expect(codeOf(await api.request(query.replace('baseline: 1', 'baseline: 2'), { id }))).toBe('VALIDATION_FAILED')
+    const verdictAt = async (margin: number) => {
+      const asked = byId(`... on BenchmarkRun { comparison(baseline: 1, margin: ${margin}) { verdict } }`)
+      return at(await api.request(asked, { id }), 'run.comparison.1.verdict')
+    }
+    expect(await verdictAt(0.02)).toBe('SLOWER')
+    expect(await verdictAt(0.99)).toBe('SLOWER')
+    const forwards = byId('... on BenchmarkRun { comparison(baseline: 0, margin: 0.6) { verdict } }')
+    expect(at(await api.request(forwards, { id }), 'run.comparison.1.verdict')).toBe('NO_DIFFERENCE')
+    const wrong = byId('... on BenchmarkRun { comparison(margin: 1.5) { verdict } }')
+    expect(codeOf(await api.request(wrong, { id }))).toBe('VALIDATION_FAILED')
   })
 
   it('shows its place in the queue, and why it failed', async () => {

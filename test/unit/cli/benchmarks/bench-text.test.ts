@@ -37,21 +37,6 @@ describe('the text of a benchmark', () => {
     expect(text.match(/about 40 blocks/g)).toHaveLength(1)
   })
 
-  it("judges by the reader's margin", () => {
-    const verdicts = (margin: number) => benchText(two, plain, { margin }).match(/(?<=tg8 @ d\d+ +)[A-Z_]+(?= )/g)
-    expect(verdicts(0.015)).toEqual(['NO_DIFFERENCE', 'FASTER'])
-    expect(verdicts(0.01)).toEqual(['INCONCLUSIVE', 'FASTER'])
-    expect(verdicts(0.4)).toEqual(['NO_DIFFERENCE', 'NO_DIFFERENCE'])
-    const rows = two.comparison.map((row) => ({
-      ...row,
-      verdict: 'INCONCLUSIVE' as const,
-      reasons: ['too few blocks'],
-    }))
-    const undecided = { ...two, comparison: rows }
-    expect(benchText(undecided, plain)).toContain('too few blocks')
-    expect(benchText(undecided, plain, { margin: 0.4 })).not.toContain('too few blocks')
-  })
-
   it('says where time goes where that is known, and what a sweep is fitted with', () => {
     expect(benchText(two, plain)).toMatch(/MHA 16 +tg8 @ d512 +1\.52 GB +7 % +75 % +12 %/)
     const [first] = two.subjects
