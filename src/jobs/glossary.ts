@@ -45,7 +45,6 @@ export type Device = (typeof devices)[number]
 
 /** Which engine runs a subject: kvscope's own graphs, or transformers.js on the export beside the weights. */
 export const runtimes = ['KVSCOPE', 'TRANSFORMERS_JS'] as const
-export type Runtime = (typeof runtimes)[number]
 
 /** What a sweep varies; everything else of its tests and subjects stays. */
 export const sweepAxes = ['DEPTH', 'PROMPT_TOKENS', 'BATCH', 'KV_HEADS', 'THREADS'] as const
@@ -53,4 +52,3 @@ export type SweepAxis = (typeof sweepAxes)[number]
 
 /** Element types that weights can be read as. */
 export const weightDtypes = ['F32', 'F16', 'BF16'] as const
-export type WeightDtype = (typeof weightDtypes)[number]

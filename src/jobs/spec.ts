@@ -107,7 +107,7 @@ const promptText = z
   })
 
 /** The machine or the one worker that must take the run; it waits in a queue of that name. */
-export const placementSpec = z
+const placementSpec = z
   .strictObject({
     hostname: z.string().min(1).max(255).nullable().default(null),
     workerId: z.uuid().nullable().default(null),
@@ -115,7 +115,6 @@ export const placementSpec = z
   .refine((placement) => (placement.hostname === null) !== (placement.workerId === null), {
     error: 'a placement names a hostname or a workerId, one of them',
   })
-export type PlacementSpec = z.infer<typeof placementSpec>
 const placement = placementSpec.nullable().default(null)
 
 export const sweepSpec = z.strictObject({

@@ -39,7 +39,7 @@ export interface FitOptions extends BootstrapOptions {
 }
 
 /** A bend under this share of the times is no reason to doubt the line, however surely it was measured. */
-export const mostBend = 0.05
+const mostBend = 0.05
 
 /**
  * A straight line through the medians of points, by least squares weighted with 1 / median^2: what disturbs a timing is

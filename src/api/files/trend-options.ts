@@ -62,4 +62,3 @@ export const trendOptions = z.strictObject({
   filter: text.transform(readFilter).optional(),
   ...pictureShape,
 })
-export type TrendOptions = z.output<typeof trendOptions>

@@ -61,7 +61,7 @@ describe('kvscope report', async () => {
     expect(count(page, '<svg ')).toBe(1 + 4 + 6)
     expect(count(page, '<p class="notice">SYNTHETIC WEIGHTS')).toBe(3)
     for (const part of [
-      '0.476 [0.455, 0.600]',
+      '0.477 [0.455, 0.600]',
       'Where this comes from',
       'Test CPU',
       '>f0<',
