@@ -3,7 +3,7 @@ import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
 import { parameterCount } from '../architecture/parameters.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
-import { positionsOf, tokensPerStep } from './plan.ts'
+import { groupTests, positionsOf, tokensPerStep } from './plan.ts'
 import { planSubject, type SubjectPlan } from './subject-config.ts'
 
 /** Bytes that one subject will hold while the others are loaded too. */
@@ -17,8 +17,10 @@ export interface SubjectMemory {
 }
 
 export interface ResourceEstimate {
-  /** resident set of the process that runs the benchmark, all subjects loaded */
+  /** resident set of the process that runs the benchmark, all subjects loaded, one test after the other */
   memoryBytes: number
+  /** the same where all points of a sweep share blocks, so that each has its cache; `memoryBytes` where none do */
+  sweptBytes: number
   /** the same where each subject is loaded alone: the largest's */
   inTurnBytes: number
   /** files that synthetic weights and conversions need, on an empty data folder; nothing where they stand already */
@@ -56,9 +58,15 @@ export function estimatePlanned(
   // Only one computes at a time, but the runtime keeps what each one's largest step took.
   const held = subjects.reduce((sum, subject) => sum + subject.weights + subject.kvCache + subject.step, 0)
   const memoryBytes = processBytes + held
+  const groups = groupTests(spec.tests, spec.sweep)
+  const furtherCaches = plans.map((plan, index) => {
+    const ofGroups = groups.map((tests) => tests.reduce((sum, test) => sum + cachedBytes(plan, test), 0))
+    return Math.max(0, Math.max(0, ...ofGroups) - (subjects[index]?.kvCache ?? 0))
+  })
   const alone = subjects.map(({ weights, kvCache, step }) => processBytes + weights + kvCache + step)
   return {
     memoryBytes: Math.ceil(memoryBytes),
+    sweptBytes: Math.ceil(furtherCaches.reduce((sum, bytes) => sum + bytes, memoryBytes)),
     inTurnBytes: Math.ceil(Math.max(...alone)),
     diskBytes: diskBytes(spec.subjects, plans),
     subjects,
@@ -70,17 +78,17 @@ export interface PeakQuestion {
   present: readonly number[]
   /** what each of them has done so far, this test included: the runtime keeps the memory of the largest step */
   done: readonly BenchmarkTest[]
-  /** the test that their caches are as long as; null: they hold none */
-  test: BenchmarkTest | null
+  /** the tests that each has a cache for */
+  cached: readonly BenchmarkTest[]
 }
 
 /** Resident set at its highest at some point of a run, as `estimateResources` adds up the whole. */
-export function predictPeak(plans: readonly LoadedSubject[], { present, done, test }: PeakQuestion): number {
+export function predictPeak(plans: readonly LoadedSubject[], { present, done, cached }: PeakQuestion): number {
   let bytes = processBytes
   for (const [index, plan] of plans.entries()) {
     if (!present.includes(index)) continue
     bytes += weightBytes(plan) + Math.max(0, ...done.map((one) => stepBytes(plan, one)))
-    if (test !== null) bytes += cachedBytes(plan, test)
+    for (const test of cached) bytes += cachedBytes(plan, test)
   }
   return Math.ceil(bytes)
 }

@@ -50,11 +50,15 @@ export function ensurePromptFits(name: string, config: ModelConfig, tokens: read
   }
 }
 
-/** Whether all subjects are loaded at once, or one after the other in every block: because it was asked for, or as `message` says. */
-export type Loading = { inTurn: false } | { inTurn: true; message: string | null }
+/**
+ * Whether all subjects are loaded at once, or one after the other in every block: because it was asked for, or as `message`
+ * says. `apart` says why the points of a sweep are timed one after the other all the same.
+ */
+export type Loading = { inTurn: false; apart?: string } | { inTurn: true; message: string | null }
 
 /**
- * How the subjects can be loaded with the memory there is: together, else in turn; in turn too where the spec says so.
+ * How the subjects can be loaded with the memory there is: together with all caches of a sweep, else with one test's, else
+ * in turn; in turn too where the spec says so.
  * @param prompts tokens of the prompt for each subject, once they are known
  * @throws AppError OUT_OF_MEMORY with the arithmetic, where one alone does not fit
  */
@@ -66,7 +70,13 @@ export function planLoading(
 ): Loading {
   const estimate = estimatePlanned(spec, plans, prompts)
   if (spec.reload && estimate.inTurnBytes <= available.bytes) return { inTurn: true, message: null }
-  if (estimate.memoryBytes <= available.bytes) return { inTurn: false }
+  if (estimate.sweptBytes <= available.bytes) return { inTurn: false }
+  if (estimate.memoryBytes <= available.bytes) {
+    return {
+      inTurn: false,
+      apart: `with a K/V cache for every point of the sweep the run needs about ${gigabytes(estimate.sweptBytes)}, and ${gigabytes(available.bytes)} are left by the ${available.bound}: its tests were timed one after the other, with ${gigabytes(estimate.memoryBytes)}`,
+    }
+  }
   if (plans.length === 1 || estimate.inTurnBytes > available.bytes) throw outOfMemory(estimate, available)
   return {
     inTurn: true,

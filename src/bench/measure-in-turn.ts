@@ -2,11 +2,12 @@ import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { shuffled } from '../stats/random.ts'
 import { clockResolution, now } from './clock.ts'
 import { predictPeak } from './estimate.ts'
+import { orderWarnings } from './guard-order.ts'
 import { coldSeries, loadSeries, type TimedOnce, timeCold, timeLoad } from './load-subjects.ts'
 import { mostBlocks, timeLimit, timeTrial } from './measure.ts'
 import { blockMessage, type MeasureContext } from './measure-together.ts'
 import type { PreparedSubject } from './open-subjects.ts'
-import { fewestBlocks, type PlannedTest, testOfSubject } from './plan.ts'
+import { describeTest, fewestBlocks, type PlannedTest, testOfSubject } from './plan.ts'
 import { watchPrecision } from './precision.ts'
 import { testSeries } from './test-series.ts'
 import { type ObservedBytes, testTrial } from './trial.ts'
@@ -21,7 +22,7 @@ interface Collected {
 
 /**
  * Times subjects that do not fit in memory together: every block loads each in turn, in an order of its own, times the
- * load and the cold forward, then one trial of every test after an untimed one, and closes it. So LOAD and COLD have a
+ * load and the cold forward, then one trial of every test after an untimed one, the tests in random order too, and closes it. So LOAD and COLD have a
  * sample a block here. The file's pages come from wherever the system keeps them, which is part of every load.
  */
 export async function measureInTurn(context: MeasureContext): Promise<void> {
@@ -41,17 +42,16 @@ export async function measureInTurn(context: MeasureContext): Promise<void> {
   )
   const samplesOf = (test: number) => collected.map((own) => own.tests[test]?.samples ?? [])
   const { targetPrecision } = spec
-  const watches = targetPrecision === null ? null : tests.map(() => watchPrecision(targetPrecision))
-  const most = watches === null ? spec.blocks : mostBlocks
+  const watch = targetPrecision === null ? null : watchPrecision(targetPrecision, tests.length)
+  const most = watch === null ? spec.blocks : mostBlocks
 
   for (let block = 1; block <= most; block += 1) {
     if (block > fewestBlocks && spent() >= limit) break
     if (block > 1 && spent() >= 3 * limit) break
-    if (watches !== null && block > spec.blocks && block > fewestBlocks) {
-      if (watches.map((watch, test) => watch.reached(samplesOf(test))).every(Boolean)) break
-    }
-    const precision = watches === null ? null : Math.max(...watches.map(({ worst }) => worst ?? Number.NaN))
-    const blocks = Math.max(spec.blocks, ...(watches ?? []).map(({ blocksNeeded }) => blocksNeeded ?? 0))
+    const enough = block > spec.blocks && block > fewestBlocks
+    if (enough && watch?.reached(tests.flatMap((_, test) => samplesOf(test))) !== false) break
+    const precision = watch?.worst ?? null
+    const blocks = Math.max(spec.blocks, watch?.blocksNeeded ?? 0)
     const done = Math.min(1, Math.max((block - 1) / blocks, spent() / limit))
     const report = context.share(done, Math.min(1, done + 1 / blocks))
 
@@ -73,13 +73,14 @@ async function measureOnce(
   subject: PreparedSubject,
   own: Collected,
   place: number,
-  { spec, tests, cores, meter, beforeTrial }: MeasureContext,
+  { spec, tests, cores, random, meter, beforeTrial }: MeasureContext,
 ): Promise<void> {
   const { model, ...load } = await timeLoad(subject, cores)
   try {
     own.loads.push(load)
     if (subject.prompt !== null) own.colds.push(await timeCold(model, subject.prompt))
-    for (const [index, test] of tests.entries()) {
+    const turns = [...tests.entries()]
+    for (const [index, test] of spec.order === 'GIVEN' ? turns : shuffled(turns, random)) {
       const prompt = test.phase === 'FORWARD' ? subject.prompt : null
       const trial = testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
       await trial.fill()
@@ -108,7 +109,7 @@ function rowsOf(
   { spec, subjects, plans, tests }: MeasureContext,
 ): MeasuredSeries[] {
   const alone = (subject: number, done: readonly PlannedTest[], test: PlannedTest | null) =>
-    predictPeak(plans, { present: [subject], done, test })
+    predictPeak(plans, { present: [subject], done, cached: test === null ? [] : [test] })
   const once = collected.flatMap(({ loads, colds }, index) => {
     const plan = plans[index]
     const rows = [loadSeries(index, loads, alone(index, [], null))]
@@ -120,21 +121,21 @@ function rowsOf(
   const context = { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() }
   return [
     ...once,
-    ...tests.flatMap((test, at) =>
-      testSeries(
-        {
-          test,
-          samples: collected.map((own) => own.tests[at]?.samples ?? []),
-          places: collected.map((own) => own.tests[at]?.places ?? []),
-          warmUpUnfinished: [],
-          observed: collected.flatMap((own) => own.tests[at]?.observed ?? []),
-          peaksPredicted: plans.map((_, index) => alone(index, tests.slice(0, at + 1), test)),
-          spent,
-        },
-        plans,
-        subjects.map(({ prompt }) => prompt),
-        context,
-      ),
-    ),
+    ...tests.flatMap((test, at) => {
+      const samples = collected.map((own) => own.tests[at]?.samples ?? [])
+      const places = collected.map((own) => own.tests[at]?.places ?? [])
+      const outcome = {
+        test,
+        samples,
+        warmUpUnfinished: [],
+        observed: collected.flatMap((own) => own.tests[at]?.observed ?? []),
+        // Tests take turns too, so each has come after the largest in some block.
+        peaksPredicted: plans.map((_, index) => alone(index, tests, test)),
+        spent: spent / tests.length,
+        ofOrder: spec.order === 'GIVEN' ? [] : orderWarnings(describeTest(test), samples, places),
+      }
+      const prompts = subjects.map(({ prompt }) => prompt)
+      return testSeries(outcome, plans, prompts, context)
+    }),
   ]
 }

@@ -4,10 +4,11 @@ import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { type Random, shuffled } from '../stats/random.ts'
 import { clockResolution, now } from './clock.ts'
 import { predictPeak } from './estimate.ts'
+import { orderWarnings } from './guard-order.ts'
 import { loadSubjects } from './load-subjects.ts'
 import { measureInterleaved, type TrialMeter, timeLimit } from './measure.ts'
 import type { PreparedSubject } from './open-subjects.ts'
-import { describeTest, expectedCost, type PlannedTest, testOfSubject } from './plan.ts'
+import { describeTest, describeTests, expectedCost, type PlannedTest, testOfSubject } from './plan.ts'
 import type { Report } from './progress.ts'
 import type { SubjectPlan } from './subject-config.ts'
 import { testSeries } from './test-series.ts'
@@ -28,9 +29,15 @@ export interface MeasureContext {
   share(from: number, to: number): Report
 }
 
-/** Loads every subject (LOAD, COLD), and then times each test with the subjects interleaved. */
-export async function measureTogether(context: MeasureContext): Promise<void> {
-  const { spec, subjects, plans, tests, cores, random, store, share } = context
+/**
+ * Loads every subject (LOAD, COLD), and then times each group of tests with its tests and the subjects interleaved.
+ * @param groups the tests that share blocks
+ */
+export async function measureTogether(
+  context: MeasureContext,
+  groups: readonly (readonly PlannedTest[])[],
+): Promise<void> {
+  const { spec, subjects, plans, cores, random, store, share } = context
   const loaded = new Map<number, RunnableModel>()
   try {
     const indices = [...subjects.keys()]
@@ -38,17 +45,17 @@ export async function measureTogether(context: MeasureContext): Promise<void> {
     const predict = (subject: number, promptTokens: number | null) => {
       const present = order.slice(0, order.indexOf(subject) + 1)
       const test = promptTokens === null ? null : { promptTokens, generatedTokens: 0, depth: 0, batch: 1 }
-      return predictPeak(plans, { present, done: test === null ? [] : [test], test: null })
+      return predictPeak(plans, { present, done: test === null ? [] : [test], cached: [] })
     }
     await loadSubjects(subjects, { plans, cores, order, loaded, predictPeak: predict, store, report: share(0, 0.1) })
     const models = [...loaded].sort(([a], [b]) => a - b).map(([, model]) => model)
-    const costs = tests.map((test) => expectedCost(test, spec.blocks))
+    const costs = groups.map((tests) => tests.reduce((sum, test) => sum + expectedCost(test, spec.blocks), 0))
     const total = costs.reduce((sum, cost) => sum + cost, 0)
     let done = 0
-    for (const [index, test] of tests.entries()) {
+    for (const [index, tests] of groups.entries()) {
       const cost = costs[index] ?? 0
       const report = share(0.1 + (0.9 * done) / total, 0.1 + (0.9 * (done + cost)) / total)
-      await store(await measureTest(test, tests.slice(0, index + 1), models, report, context))
+      await store(await measureGroup(tests, groups.slice(0, index + 1).flat(), models, report, context))
       done += cost
     }
   } finally {
@@ -56,29 +63,36 @@ export async function measureTogether(context: MeasureContext): Promise<void> {
   }
 }
 
-async function measureTest(
-  test: PlannedTest,
+/** Every block times each subject in each of the tests once, all of them in one order. */
+async function measureGroup(
+  tests: readonly PlannedTest[],
   done: readonly PlannedTest[],
   models: readonly RunnableModel[],
   report: Report,
   { spec, subjects, plans, random, meter, beforeTrial }: MeasureContext,
 ): Promise<MeasuredSeries[]> {
-  const name = describeTest(test)
-  const trials = models.map((model, index) => {
-    const prompt = test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null
-    return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
-  })
-  for (const [index, trial] of trials.entries()) {
-    if (test.depth > 0) await report(0, `${name}: filling the K/V cache of ${subjects[index]?.name}`)
-    await trial.fill()
+  const trials = tests.map((test) =>
+    models.map((model, index) => {
+      const prompt = test.phase === 'FORWARD' ? (subjects[index]?.prompt ?? null) : null
+      return testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
+    }),
+  )
+  for (const [at, test] of tests.entries()) {
+    for (const [index, trial] of trials[at]?.entries() ?? []) {
+      const filling = `${describeTest(test)}: filling the K/V cache of ${subjects[index]?.name}`
+      if (test.depth > 0) await report(0, filling)
+      await trial.fill()
+    }
   }
+  const name = describeTests(tests)
   const options = {
     maxMilliseconds: spec.maxSeconds === null ? null : spec.maxSeconds * 1000,
     targetPrecision: spec.targetPrecision,
   }
   const start = now()
-  const measured = await measureInterleaved(trials, {
+  const { samples, places, warmUpUnfinished } = await measureInterleaved(trials.flat(), {
     ...options,
+    tests: tests.length,
     blocks: spec.blocks,
     order: spec.order,
     warmUp: spec.warmUp,
@@ -89,18 +103,26 @@ async function measureTest(
   })
   const everyone = [...subjects.keys()]
   const limit = timeLimit(options)
-  return testSeries(
-    {
-      test,
-      ...measured,
-      observed: trials.map((trial) => trial.observed()),
-      peaksPredicted: everyone.map(() => predictPeak(plans, { present: everyone, done, test })),
-      spent: now() - start,
-    },
-    plans,
-    subjects.map(({ prompt }) => prompt),
-    { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() },
-  )
+  const spent = (now() - start) / tests.length
+  const ofOrder = spec.order === 'GIVEN' ? [] : orderWarnings(name, samples, places)
+  const peak = predictPeak(plans, { present: everyone, done, cached: tests })
+  return tests.flatMap((test, at) => {
+    const own = <T>(list: readonly T[]) => list.slice(at * subjects.length, (at + 1) * subjects.length)
+    return testSeries(
+      {
+        test,
+        samples: own(samples),
+        warmUpUnfinished: own(warmUpUnfinished),
+        observed: (trials[at] ?? []).map((trial) => trial.observed()),
+        peaksPredicted: everyone.map(() => peak),
+        spent,
+        ofOrder,
+      },
+      plans,
+      subjects.map(({ prompt }) => prompt),
+      { ...spec, maxSeconds: limit === null ? null : limit / 1000, clockResolution: clockResolution() },
+    )
+  })
 }
 
 /** `warming up`, `block 3 of 10`, `block 12, within 3.4 % (asked for: 2.0 %)`. */

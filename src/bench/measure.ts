@@ -5,7 +5,7 @@ import { fewestBlocks } from './plan.ts'
 import { type PrecisionWatch, watchPrecision } from './precision.ts'
 import { isUnfinished, isWarm, longestWarmUp } from './warm-up.ts'
 
-/** What one subject does in one test. Only `run` is timed. */
+/** What one subject does in one test: what a block times once. Only `run` is timed. */
 export interface Trial {
   prepare(): void
   run(): Promise<void>
@@ -28,7 +28,9 @@ export interface TimingOptions {
 
 export interface MeasureOptions extends TimingOptions {
   blocks: number
-  /** bound on warm-up and blocks together; null: none, but for `longestWarmUp` and for what a precision may take */
+  /** how many tests the trials are of, those of each test side by side; 1 unless given. Times allowed are for each */
+  tests?: number
+  /** bound on warm-up and blocks of a test together; null: none, but for `longestWarmUp` and for what a precision may take */
   maxMilliseconds: number | null
   random: Random
   /** GIVEN: each block times the trials as they are listed */
@@ -57,7 +59,7 @@ export interface Measured {
 const longestForPrecision = 300_000
 export const mostBlocks = 1000
 
-/** Milliseconds that warm-up and blocks may take together; null where only the number of blocks decides. */
+/** Milliseconds that warm-up and blocks of one test may take together; null where only the number of blocks decides. */
 export function timeLimit(options: Pick<MeasureOptions, 'maxMilliseconds' | 'targetPrecision'>): number | null {
   return options.maxMilliseconds ?? (options.targetPrecision == null ? null : longestForPrecision)
 }
@@ -69,8 +71,8 @@ export function timeLimit(options: Pick<MeasureOptions, 'maxMilliseconds' | 'tar
  * would take three times as long as allowed; with a precision to reach they go on until it is.
  */
 export async function measureInterleaved(trials: readonly Trial[], options: MeasureOptions): Promise<Measured> {
-  const clock = options.clock ?? now
-  const limit = timeLimit(options) ?? Number.POSITIVE_INFINITY
+  const { clock = now, tests = 1 } = options
+  const limit = tests * (timeLimit(options) ?? Number.POSITIVE_INFINITY)
   const start = clock()
   const spent = () => clock() - start
 
@@ -92,13 +94,13 @@ export async function measureInterleaved(trials: readonly Trial[], options: Meas
   }
 
   if (options.warmUp ?? true) {
-    const longest = options.maxMilliseconds === null ? longestWarmUp : options.maxMilliseconds / 4
+    const longest = tests * (options.maxMilliseconds === null ? longestWarmUp : options.maxMilliseconds / 4)
     await options.onBlock(0, 0, null)
     do await timeEach('warmUps')
     while (spent() < longest && !timed.every(({ warmUps }) => isWarm(warmUps)))
   }
 
-  const watch = options.targetPrecision == null ? null : watchPrecision(options.targetPrecision)
+  const watch = options.targetPrecision == null ? null : watchPrecision(options.targetPrecision, tests)
   const most = watch === null ? options.blocks : mostBlocks
   for (let block = 1; block <= most; block += 1) {
     if (block > fewestBlocks && spent() >= limit) break

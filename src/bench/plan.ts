@@ -1,4 +1,4 @@
-import type { BenchmarkSpec, BenchmarkTest } from '../jobs/spec.ts'
+import type { BenchmarkSpec, BenchmarkTest, SweepSpec } from '../jobs/spec.ts'
 import { testName } from '../jobs/spec-names.ts'
 import { fewestForInterval } from '../stats/bootstrap.ts'
 import type { Phase } from '../stats/measured-series.ts'
@@ -29,6 +29,33 @@ export function planTests(spec: BenchmarkSpec, promptTokens: number | null): Pla
   return [...forward, ...spec.tests.map((test) => ({ ...test, phase: phaseOf(test), test: testName(test) }))]
 }
 
+const sweptFields: Partial<Record<SweepSpec['axis'], keyof BenchmarkTest>> = {
+  DEPTH: 'depth',
+  PROMPT_TOKENS: 'promptTokens',
+  BATCH: 'batch',
+}
+
+/**
+ * The tests that share blocks. Those of a sweep's line do, which differ in what is swept alone, so that a drift of the
+ * machine falls on all of its points and not along the axis; every other test has blocks of its own.
+ */
+export function groupTests<T extends BenchmarkTest>(tests: readonly T[], sweep: BenchmarkSpec['sweep']): T[][] {
+  const swept = sweep === null ? undefined : sweptFields[sweep.axis]
+  const groups = new Map<string, T[]>()
+  for (const test of tests) {
+    const { promptTokens, generatedTokens, depth, batch } = test
+    const own = { promptTokens, generatedTokens, depth, batch }
+    const line = JSON.stringify(swept === undefined ? own : { ...own, [swept]: null })
+    const key = isForward(test) ? 'FORWARD' : line
+    groups.set(key, [...(groups.get(key) ?? []), test])
+  }
+  return [...groups.values()]
+}
+
+function isForward(test: BenchmarkTest & { phase?: Phase }): boolean {
+  return test.phase === 'FORWARD'
+}
+
 /** A test as one subject does it: its warm forward has as many tokens as its own tokenizer makes of the prompt. */
 export function testOfSubject(test: PlannedTest, prompt: readonly number[] | null): PlannedTest {
   return test.phase === 'FORWARD' && prompt !== null ? { ...test, promptTokens: prompt.length } : test
@@ -48,6 +75,14 @@ export function positionsOf(test: BenchmarkTest): number {
 export function describeTest(test: PlannedTest): string {
   if (test.phase === 'FORWARD') return 'warm forward of the prompt'
   return `${test.phase.toLowerCase()} ${test.test}`
+}
+
+/** `decode tg8 @ d0`, or `decode tg8 @ d0 to tg8 @ d512` of tests that share blocks. */
+export function describeTests(tests: readonly PlannedTest[]): string {
+  const [first] = tests
+  const last = tests.at(-1)
+  if (first === undefined || last === undefined) return ''
+  return tests.length === 1 ? describeTest(first) : `${describeTest(first)} to ${last.test}`
 }
 
 /** Splits a count of tokens into steps of at most `tokensPerStep`: 1100 gives 512, 512, 76. */

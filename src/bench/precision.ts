@@ -23,11 +23,12 @@ export function precisionOf(samples: readonly (readonly number[])[]): number[] {
   return [0, ...ofOthers]
 }
 
-/** Follows the precision of a test from block to block. */
+/** Follows the precision of the tests that share blocks from one block to the next. */
 export interface PrecisionWatch {
   /**
    * Whether every subject is known precisely enough. Looks only now and then, between blocks: the resampling of many
    * blocks takes longer than a block may.
+   * @param samples one list a subject; of several tests, those of the first test's subjects, then the next one's
    */
   reached(samples: readonly (readonly number[])[]): boolean
   /** the least precise subject's at the last look; null before it */
@@ -41,8 +42,9 @@ export interface PrecisionWatch {
  * Robbins, "On the asymptotic theory of fixed-width sequential confidence intervals", Annals of Mathematical Statistics
  * 36, 1965).
  * @param target half-width as a share
+ * @param tests how many share the blocks: each subject's ratio is to the first in its own test
  */
-export function watchPrecision(target: number): PrecisionWatch {
+export function watchPrecision(target: number, tests = 1): PrecisionWatch {
   let nextLook = 0
   let worst: number | null = null
   let blocksNeeded: number | null = null
@@ -51,7 +53,11 @@ export function watchPrecision(target: number): PrecisionWatch {
       const blocks = samples[0]?.length ?? 0
       if (blocks < nextLook) return false
       nextLook = blocks + Math.max(1, Math.floor(blocks * growth))
-      worst = Math.max(...precisionOf(samples))
+      const subjects = samples.length / tests
+      const ofTests = Array.from({ length: tests }, (_, test) => {
+        return precisionOf(samples.slice(test * subjects, (test + 1) * subjects))
+      })
+      worst = Math.max(...ofTests.flat())
       blocksNeeded = blocksFor(blocks, worst, target)
       return worst <= target
     },

@@ -14,7 +14,7 @@ import { type MeasureContext, measureTogether } from './measure-together.ts'
 import { type AvailableMemory, availableMemory } from './memory.ts'
 import type { SubjectPlaces } from './open-subject.ts'
 import { openSubjects, type PreparedSubject } from './open-subjects.ts'
-import { planTests } from './plan.ts'
+import { groupTests, planTests } from './plan.ts'
 import { progressOf } from './progress.ts'
 import type { BenchmarkOutcome, BenchSink, MachineBounds } from './result.ts'
 import { planSubject, type SubjectPlan } from './subject-config.ts'
@@ -68,7 +68,8 @@ export async function runBenchmark(
     },
     share: (from, to) => progress.share(0.2 + 0.78 * from, 0.2 + 0.78 * to),
   }
-  await (loading.inTurn ? measureInTurn(context) : measureTogether(context))
+  if (loading.inTurn) await measureInTurn(context)
+  else await measureTogether(context, groupTests(tests, loading.apart === undefined ? spec.sweep : null))
 
   const warnings = [
     ...runWarnings(subjects, environment),
@@ -96,7 +97,18 @@ function longest(prompts: readonly (number | null)[]): number | null {
 }
 
 function loadingWarnings(loading: Loading): Warning[] {
-  if (!loading.inTurn || loading.message === null) return []
+  if (!loading.inTurn) {
+    if (loading.apart === undefined) return []
+    return [
+      {
+        code: 'SWEEP_APART',
+        message: loading.apart,
+        advice:
+          'A drift along the axis looks like a slope: mind DRIFT and OTHER_LOAD, or free memory and measure again.',
+      },
+    ]
+  }
+  if (loading.message === null) return []
   return [
     {
       code: 'LOADED_IN_TURN',

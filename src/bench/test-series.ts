@@ -1,6 +1,5 @@
 import type { MeasuredSeries, Warning } from '../stats/measured-series.ts'
-import { orderWarnings } from './guard-order.ts'
-import { describeTest, type PlannedTest, testOfSubject } from './plan.ts'
+import { type PlannedTest, testOfSubject } from './plan.ts'
 import { precisionOf } from './precision.ts'
 import type { SubjectPlan } from './subject-config.ts'
 import { subjectCost } from './subject-cost.ts'
@@ -12,21 +11,19 @@ export interface TestOutcome {
   test: PlannedTest
   /** [subject][block], milliseconds */
   samples: readonly number[][]
-  /** [subject][block], place in the block */
-  places: readonly number[][]
   warmUpUnfinished: readonly boolean[]
   observed: readonly ObservedBytes[]
   /** as estimated before anything was loaded */
   peaksPredicted: readonly number[]
-  /** milliseconds of warm-up and blocks together */
+  /** milliseconds of warm-up and blocks together; of tests that share blocks, their mean */
   spent: number
+  ofOrder: Warning[]
 }
 
 export interface SeriesContext {
   blocks: number
   /** null: no time was set */
   maxSeconds: number | null
-  order: 'RANDOM' | 'GIVEN'
   targetPrecision: number | null
   /** milliseconds */
   clockResolution: number
@@ -39,10 +36,9 @@ export function testSeries(
   prompts: readonly (readonly number[] | null)[],
   context: SeriesContext,
 ): MeasuredSeries[] {
-  const { test, samples, places, spent } = outcome
+  const { test, samples, spent, ofOrder } = outcome
   const { targetPrecision: target } = context
   const reached = target === null ? [] : precisionOf(samples)
-  const ofOrder = context.order === 'GIVEN' ? [] : orderWarnings(describeTest(test), samples, places)
   return plans.map((plan, subjectIndex) => {
     const own = samples[subjectIndex] ?? []
     const bytes = outcome.observed[subjectIndex]

@@ -43,15 +43,16 @@ const formula: Record<SweepAxis, string> = {
 export function sweepPicture(
   run: RunRow,
   subjects: readonly SubjectRow[],
-  { axis, lines }: RunSweep,
+  sweep: RunSweep,
   phase: Phase,
 ): Omit<LineChartPicture, 'theme'> {
+  const { axis, lines } = sweep
   const shown = lines.filter((line) => line.phase === phase)
   const ownSubjects = subjects.filter(({ index }) =>
     shown.some(({ points }) => points.some(({ series }) => series.subjectIndex === index)),
   )
   const tests = [...new Set(shown.map(({ test }) => test))].filter((test) => test !== '')
-  const drawn = shown.map((line) => chartLine(axis, line, subjects, { tests: tests.length > 1 }))
+  const drawn = shown.map((line) => chartLine(sweep, line, subjects, { tests: tests.length > 1 }))
   const time = timeName(axis)
   const what = [phase.toLowerCase(), ...(tests.length === 1 ? tests : [])].join(' ')
   const synthetic = ownSubjects.filter((subject) => subject.synthetic)
@@ -100,13 +101,14 @@ function originNote(run: RunRow, subjects: readonly SubjectRow[]): string {
 }
 
 function chartLine(
-  axis: SweepAxis,
+  sweep: RunSweep,
   line: SweepLine<StoredSeries>,
   subjects: readonly SubjectRow[],
   { tests }: { tests: boolean },
 ): ChartLine & { curved: boolean } {
   const subjectOf = (series: StoredSeries) => subjects.find(({ index }) => index === series.subjectIndex)
-  const fit = fitOf(axis, line)
+  const { axis } = sweep
+  const fit = fitOf(sweep, line)
   const straight = fit === null || fit.curved ? null : fit
   const points = line.points.map(({ value, series }) => {
     const samples = timesOf(axis, series)

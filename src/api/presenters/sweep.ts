@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { readWarnings } from '../../db/results.ts'
 import type { RunRow, StoredSeries, SubjectRow } from '../../db/rows.ts'
 import { sweepAxes } from '../../jobs/glossary.ts'
 import { fitLine, type LinearFit } from '../../stats/linear-fit.ts'
@@ -13,20 +14,36 @@ import {
 } from '../../stats/sweep-axis.ts'
 import { modelOf } from './run.ts'
 
-export type RunSweep = Sweep<StoredSeries>
+export interface RunSweep extends Sweep<StoredSeries> {
+  /** sample i of every point of a line was taken in block i */
+  sharesBlocks: boolean
+}
+
+type SweptRun = Pick<RunRow, 'spec' | 'warnings'>
 
 /** The sweep that a benchmark is, asked for as one or not; null where its series lie along no axis. */
 export function sweepOf(
-  run: Pick<RunRow, 'spec'>,
+  run: SweptRun,
   subjects: readonly SubjectRow[],
   series: readonly StoredSeries[],
 ): RunSweep | null {
-  return findSweep(series, subjects.map(sweptSubject), declaredAxis(run))
+  const declared = declaredAxis(run)
+  const sweep = findSweep(series, subjects.map(sweptSubject), declared)
+  return sweep && { ...sweep, sharesBlocks: sharesBlocks(sweep.axis, declared, run) }
+}
+
+/**
+ * Subjects always share their test's blocks. Tests share them where the sweep was asked for, so that they were multiplied
+ * to be its points, and all their caches fitted; tests that only happen to lie on a line were timed one after the other.
+ */
+function sharesBlocks(axis: SweepAxis, declared: SweepAxis | null, { warnings }: SweptRun): boolean {
+  if (axis === 'KV_HEADS' || axis === 'THREADS') return true
+  return declared === axis && !readWarnings(warnings).some(({ code }) => code === 'SWEEP_APART')
 }
 
 const sweepInSpec = z.object({ sweep: z.object({ axis: z.enum(sweepAxes) }) })
 
-function declaredAxis({ spec }: Pick<RunRow, 'spec'>): SweepAxis | null {
+function declaredAxis({ spec }: Pick<SweptRun, 'spec'>): SweepAxis | null {
   return sweepInSpec.safeParse(spec).data?.sweep.axis ?? null
 }
 
@@ -43,11 +60,10 @@ function sweptSubject(subject: SubjectRow): SweptSubject {
 }
 
 /** The straight line of a sweep's line, curved or not; null under three points. */
-export function fitOf(axis: SweepAxis, { points }: SweepLine<StoredSeries>): LinearFit | null {
+export function fitOf({ axis, sharesBlocks }: RunSweep, { points }: SweepLine<StoredSeries>): LinearFit | null {
   const fitted = points.map(({ value, series }) => ({
     x: regressorOf(axis, value, series),
     samples: timesOf(axis, series),
   }))
-  // Subjects are timed within the same blocks, tests one after the other.
-  return fitLine(fitted, { paired: axis === 'KV_HEADS' || axis === 'THREADS' })
+  return fitLine(fitted, { paired: sharesBlocks })
 }

@@ -15,7 +15,7 @@ export const sweepFields = {
     const { axis, unit } = fittedAgainst[sweep.axis]
     return sweep.lines.flatMap((line) => {
       const subject = subjects.find(({ index }) => index === line.subjectIndex)
-      const fit = fitOf(sweep.axis, line)
+      const fit = fitOf(sweep, line)
       if (subject === undefined || fit === null || fit.curved) return []
       const { fixed, slope } = fit
       return [{ subject, phase: line.phase, test: line.test || null, axis, fixed, slope, unit }]

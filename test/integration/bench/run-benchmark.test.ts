@@ -24,11 +24,20 @@ beforeAll(async () => {
 afterAll(() => rm(dataDir, { recursive: true }))
 
 function collect() {
-  const seen = { progress: [] as [number, string][], subjects: [] as OpenedSubject[], series: [] as MeasuredSeries[] }
+  const seen = {
+    progress: [] as [number, string][],
+    subjects: [] as OpenedSubject[],
+    series: [] as MeasuredSeries[],
+    /** series as they were handed over */
+    batches: [] as MeasuredSeries[][],
+  }
   const sink: BenchSink = {
     progress: (fraction, message) => void seen.progress.push([fraction, message]),
     subjects: (rows) => void seen.subjects.push(...rows),
-    series: (rows) => void seen.series.push(...rows),
+    series(rows) {
+      seen.series.push(...rows)
+      seen.batches.push(rows)
+    },
   }
   return { seen, sink }
 }
@@ -219,6 +228,38 @@ describe('runBenchmark', () => {
     const messages = progress.map(([, message]) => message)
     expect(messages).toContain('block 1 of 3: loading gpt2-kv1')
     expect(new Set(messages.filter((message) => message.includes('loading'))).size).toBeLessThanOrEqual(6)
+  })
+
+  it('times the points of a sweep in the same blocks, each with a cache of its own depth', async () => {
+    const depths = [0, 24, 48]
+    const { series, batches } = await run({
+      subjects: [{ source }, { source, convert: { kvHeads: 1 } }],
+      tests: depths.map((depth) => ({ generatedTokens: 2, depth })),
+      sweep: { axis: 'DEPTH', values: depths },
+      blocks: 4,
+    })
+    const decodes = series.filter(({ phase }) => phase === 'DECODE')
+    expect(decodes.map(({ depth, subjectIndex, samples }) => [depth, subjectIndex, samples.length])).toEqual(
+      depths.flatMap((depth) => [
+        [depth, 0, 4],
+        [depth, 1, 4],
+      ]),
+    )
+    for (const { depth, subjectIndex, kvCacheBytes } of decodes) {
+      expect(kvCacheBytes).toBe((layersTimesWidth * 4 * (depth + 1)) / (subjectIndex === 0 ? 1 : 4))
+    }
+    // Stored at once, after a common last block.
+    expect(batches.filter(([first]) => first?.phase === 'DECODE')).toEqual([decodes])
+  })
+
+  it('says so where the caches of a sweep do not fit side by side', async () => {
+    const depths = [200, 400, 600]
+    const tests = depths.map((depth) => ({ generatedTokens: 2, depth }))
+    const fields = { tests, sweep: { axis: 'DEPTH', values: depths }, blocks: 2 }
+    const { memoryBytes } = await estimateResources(specOf(fields), [])
+    const { outcome, batches } = await run(fields, [], { available: { bytes: memoryBytes, bound: 'machine' } })
+    expect(outcome.warnings.map(({ code }) => code)).toContain('SWEEP_APART')
+    expect(batches.map((rows) => rows.map(({ depth }) => depth))).toEqual([[0], [200], [400], [600]])
   })
 
   it('loads subjects anew in every block where that is asked for, and warns of nothing', async () => {

@@ -84,6 +84,23 @@ describe('planLoading', () => {
       expect(planLoading(spec, await plansOf(spec), { bytes: 64e9, bound: 'machine' })).toEqual(asked)
     }
   })
+  it('times the points of a sweep one after the other where their caches do not fit side by side', async () => {
+    const tests = [256, 512, 768, 1000].map((depth) => ({ generatedTokens: 8, depth }))
+    const spec = specOf({ tests, sweep: { axis: 'DEPTH', values: [256, 512, 768, 1000] } })
+    const { memoryBytes, sweptBytes } = await estimateResources(spec, [])
+    // Caches of the three shorter ones beside the longest: 24 layers x 2 x 1024 x 4 B a token.
+    expect(sweptBytes - memoryBytes).toBeCloseTo(24 * 2 * 1024 * 4 * (264 + 520 + 776), -2)
+    const plans = await plansOf(spec)
+    expect(planLoading(spec, plans, { bytes: sweptBytes, bound: 'machine' })).toEqual({ inTurn: false })
+    expect(planLoading(spec, plans, { bytes: memoryBytes, bound: 'machine' })).toEqual({
+      inTurn: false,
+      apart: expect.stringMatching(
+        /^with a K\/V cache for every point of the sweep the run needs about \d\.\d\d GB, and/,
+      ),
+    })
+    const listed = await estimateResources(specOf({ tests }), [])
+    expect(listed.sweptBytes).toBe(listed.memoryBytes)
+  })
   it('refuses with the arithmetic when one alone does not fit', async () => {
     const spec = specOf({ tests: [{ promptTokens: 512 }] })
     const plans = await plansOf(spec)
@@ -129,12 +146,12 @@ describe('predictPeak', () => {
   it('counts the weights that are loaded, the caches of the test and the largest step so far', async () => {
     const spec = specOf({ subjects: [medium, { ...medium, convert: { kvHeads: 1 } }] })
     const plans = await plansOf(spec)
-    const loaded = (present: number[]) => predictPeak(plans, { present, done: [], test: null })
+    const loaded = (present: number[]) => predictPeak(plans, { present, done: [], cached: [] })
     // 307.6 M parameters, and the tied table of 51.5 M once more.
     expect(loaded([0, 1]) - loaded([0])).toBeCloseTo(4 * (307_574_784 + 50_257 * 1024), -7)
-    const cached = predictPeak(plans, { present: [0, 1], done: [], test }) - loaded([0, 1])
+    const cached = predictPeak(plans, { present: [0, 1], done: [], cached: [test] }) - loaded([0, 1])
     expect(cached).toBe(24 * 2 * 1024 * 4 * 520 * (1 + 1 / 16))
-    const having = (done: (typeof test)[]) => predictPeak(plans, { present: [0, 1], done, test })
+    const having = (done: (typeof test)[]) => predictPeak(plans, { present: [0, 1], done, cached: [test] })
     expect(having([large, test])).toBe(having([large]))
     expect(having([large])).toBeGreaterThan(having([test]))
   })

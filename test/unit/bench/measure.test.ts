@@ -145,6 +145,20 @@ describe('measureInterleaved, asked otherwise', () => {
     expect(runsOf(log)).toHaveLength(2 + 5)
     expect(warmUpUnfinished).toEqual([false])
   })
+  it('times the points of several tests in the same blocks, and allows time for each', async () => {
+    const fourTrials = [constant(20_000), constant(20_000), constant(20_000), constant(20_000)]
+    const { measure, log } = simulate(fourTrials)
+    const { samples, places } = await measure({ tests: 2, blocks: 50, maxMilliseconds: 400_000 })
+    const blocks = samples[0]?.length ?? 0
+    // 800 s for both: warm-up ends after its quarter, and 80 s a block fill the rest.
+    expect(blocks).toBeGreaterThanOrEqual(7)
+    expect(blocks).toBeLessThan(10)
+    const timed = runsOf(log).slice(-4 * blocks)
+    for (let block = 0; block < blocks; block += 1) {
+      expect(timed.slice(4 * block, 4 * block + 4).sort()).toEqual([0, 1, 2, 3])
+      expect(places.map((own) => own[block]).sort()).toEqual([0, 1, 2, 3])
+    }
+  })
   it('runs the meter around timed trials alone', async () => {
     const { measure, log } = simulate([constant(5)])
     await measure({
@@ -162,6 +176,17 @@ describe('a precision to reach', () => {
     return () => middle * (1 + share * (random() - 0.5))
   }
 
+  it("asks for each test's ratios to its own first subject, where tests share the blocks", async () => {
+    const shared = { targetPrecision: 0.03, maxMilliseconds: 1e9 }
+    // Of each test the subjects are steady to one another; the tests are not.
+    const [steady, wild] = [noisy(4, 100, 0.01), noisy(5, 1000, 0.8)]
+    let now = 0
+    const both = [() => steady(), () => steady(), () => (now = wild()), () => now]
+    const together = await simulate(both).measure({ ...shared, tests: 2, blocks: 6, order: 'GIVEN' })
+    expect(together.samples[0]).toHaveLength(6)
+    const apart = await simulate(both).measure({ ...shared, blocks: 6, order: 'GIVEN' })
+    expect(apart.samples[0]?.length).toBeGreaterThan(20)
+  })
   it('goes on beyond the blocks until every ratio is within it', async () => {
     const { measure, blocks } = simulate([noisy(1, 100, 0.3), noisy(2, 120, 0.3), noisy(3, 90, 0.3)])
     const { samples } = await measure({ blocks: 5, targetPrecision: 0.03, maxMilliseconds: 1e9 })

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { describeTest, expectedCost, planTests, stepsOf, testOfSubject } from '../../../src/bench/plan.ts'
+import {
+  describeTest,
+  describeTests,
+  expectedCost,
+  groupTests,
+  planTests,
+  stepsOf,
+  testOfSubject,
+} from '../../../src/bench/plan.ts'
 import { benchmarkSpec } from '../../../src/jobs/spec.ts'
 
 const spec = benchmarkSpec.parse({
@@ -61,5 +69,32 @@ describe('expectedCost', () => {
     expect(expectedCost(prefill, 20)).toBeGreaterThan(expectedCost(prefill, 10))
     expect(expectedCost({ ...decode, depth: 1024 }, 10)).toBeGreaterThan(expectedCost(decode, 10))
     expect(expectedCost({ ...decode, generatedTokens: 16 }, 10)).toBeGreaterThan(expectedCost(decode, 10))
+  })
+})
+
+describe('groupTests', () => {
+  const tg = (depth: number, batch = 1) => ({ promptTokens: 0, generatedTokens: 4, depth, batch })
+  const pp = (depth: number) => ({ promptTokens: 9, generatedTokens: 0, depth, batch: 1 })
+
+  it("puts the points of each of a sweep's lines into the same blocks, and the forward of the prompt into its own", () => {
+    const spec = benchmarkSpec.parse({
+      kind: 'BENCHMARK',
+      version: 1,
+      subjects: [{ source: { synthetic: { preset: 'gpt2' } } }],
+      tests: [pp(0), pp(16), tg(0), tg(16)],
+      sweep: { axis: 'DEPTH', values: [0, 16] },
+    })
+    const groups = groupTests(planTests(spec, 9), spec.sweep)
+    expect(groups.map(describeTests)).toEqual([
+      'warm forward of the prompt',
+      'prefill pp9 to pp9 @ d16',
+      'decode tg4 to tg4 @ d16',
+    ])
+  })
+  it('gives every test blocks of its own where none is swept, or subjects are', () => {
+    const tests = [tg(0), tg(16), tg(16, 2)]
+    expect(groupTests(tests, null)).toEqual(tests.map((test) => [test]))
+    expect(groupTests(tests, { axis: 'THREADS', values: [1, 2] })).toHaveLength(3)
+    expect(groupTests(tests, { axis: 'BATCH', values: [1, 2] })).toEqual([[tg(0)], [tg(16), tg(16, 2)]])
   })
 })
