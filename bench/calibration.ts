@@ -14,6 +14,7 @@ import { jsonFile, noteLoad, printTable, reportFigures } from './report.ts'
 const plays = 400
 /** Of them played over series that were measured just now. */
 const freshPlays = 100
+const freshBlocks = 150
 const effects = { alike: 1, three: 1.03, ten: 1.1 } as const
 
 /** How many blocks a play takes: so many, or from so many on until the ratio is known to that half-width, as a share. */
@@ -24,8 +25,8 @@ interface Length {
   precision: number | null
 }
 const fixed = (blocks: number): Length => ({ name: `${blocks} blocks`, fewest: blocks, most: blocks, precision: null })
-/** Enough to see 10 %: the least detectable difference is about 1.6 half-widths. */
-const untilKnown: Length = { name: 'until ±5 %', fewest: 10, most: 50, precision: 0.05 }
+/** Enough to see 10 %: the least detectable difference is about 1.6 half-widths. A recorded session ends before `most`. */
+const untilKnown: Length = { name: 'until ±5 %', fewest: 10, most: freshBlocks, precision: 0.05 }
 const defaultBlocks = fixed(10)
 
 const report = jsonFile()
@@ -40,11 +41,8 @@ const recording = await readRecording('two-cores.json')
 console.log(
   `${recording.sessions.length} sessions of ${recording.cpu}, ${recording.cores} cores, recorded ${recording.recordedAt.slice(0, 10)}`,
 )
-const fresh: Session[] = []
-for (let session = 1; session <= 3; session += 1) {
-  process.stderr.write(`measuring anew, session ${session} of 3\n`)
-  fresh.push(...(await recordInOwnProcess('tiny', { blocks: 50, seed: Date.now() % 100_000, reload: true })))
-}
+process.stderr.write('measuring anew\n')
+const fresh = await recordInOwnProcess('tiny', { blocks: freshBlocks, seed: Date.now() % 100_000, reload: true })
 
 /** What was said of one pair, for each effect. */
 interface Play {
@@ -52,25 +50,25 @@ interface Play {
   rows: Record<keyof typeof effects, ComparisonRow<ComparableSeries>>
 }
 
-const sourcesOf = (reload: boolean): { source: Source; count: number }[] => [
-  {
-    source: { name: 'recorded', sessions: recording.sessions.filter((session) => session.reload === reload) },
-    count: plays - freshPlays,
-  },
-  { source: { name: 'fresh', sessions: fresh }, count: freshPlays },
+const recordedSource = (reload: boolean): Source => ({
+  name: 'recorded',
+  sessions: recording.sessions.filter((session) => session.reload === reload),
+})
+/** Of blocks that load anew, 300 recorded and 100 fresh. */
+const playAnew = (length: Length) => [
+  ...playAll(recordedSource(true), plays - freshPlays, length, playWithin),
+  ...playAll({ name: 'fresh', sessions: fresh }, freshPlays, length, playWithin),
 ]
-const playOver = (reload: boolean, length: Length, play: PlayOne) =>
-  sourcesOf(reload).flatMap(({ source, count }) => playAll(source, count, length, play))
 
-const anew = playOver(true, untilKnown, playWithin)
-const anewTen = playOver(true, defaultBlocks, playWithin)
-const once = playAll(sourcesOf(false)[0]?.source ?? { name: '', sessions: [] }, plays, untilKnown, playWithin)
-const twoRuns = playOver(true, defaultBlocks, playAcross)
+const anew = playAnew(untilKnown)
+const anewTen = playAnew(defaultBlocks)
+const once = playAll(recordedSource(false), plays, untilKnown, playWithin)
+const twoRuns = playAll(recordedSource(true), plays, defaultBlocks, playAcross)
 
 printPlays(`each block loads anew, ${untilKnown.name}`, [...groupsOf(anew), ['all', anew]])
 printPlays(
   'each block loads anew, all',
-  [5, 10, 20, 50].map((blocks) => [`${blocks} blocks`, playOver(true, fixed(blocks), playWithin)]),
+  [5, 10, 20, 50].map((blocks) => [`${blocks} blocks`, playAnew(fixed(blocks))]),
 )
 printPlays(`loaded once, ${untilKnown.name}`, [...groupsOf(once), ['all', once]])
 printPlays(`two runs, ${defaultBlocks.name} each`, [...groupsOf(twoRuns), ['all', twoRuns]])
@@ -86,6 +84,7 @@ await reportFigures(
     figure('false_alarm_percent', anew, isAlarm),
     figure('power_10_percent', anew, seen('ten')),
     figure('power_3_percent', anew, seen('three')),
+    figure('recorded_power_10_percent', anew.filter(isRecorded), seen('ten')),
     figure('no_difference_percent', anew, isNoDifference),
     figure('ten_blocks_false_alarm_percent', anewTen, isAlarm),
     figure('ten_blocks_power_10_percent', anewTen, seen('ten')),
@@ -235,6 +234,10 @@ function percent(group: readonly Play[], says: (play: Play) => boolean): number 
 
 function isAlarm({ rows: { alike } }: Play): boolean {
   return alike.verdict === 'FASTER' || alike.verdict === 'SLOWER'
+}
+
+function isRecorded({ what }: Play): boolean {
+  return what.startsWith('recorded')
 }
 
 function isNoDifference({ rows: { alike } }: Play): boolean {
