@@ -31,7 +31,12 @@ export async function loadExport(
     device: 'cpu',
     // The runtime finds the weights beside the graph by itself, and they were looked for when the folder was opened.
     use_external_data_format: false,
-    session_options: { intraOpNumThreads: threads, interOpNumThreads: 1 },
+    session_options: {
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      // As our own sessions: threads that spin after a run would slow whichever subject comes next.
+      extra: { session: { force_spinning_stop: '1' } },
+    },
   }).catch((error: unknown) => {
     throw loadError(error, file)
   })
