@@ -6,9 +6,9 @@ import { subjectCost } from './subject-cost.ts'
 
 type CostedSubject = Pick<SubjectPlan, 'name' | 'config' | 'exported'>
 
-/** What the way it was asked keeps a run from showing, whatever it measures: ORDER_FIXED, NOT_WARMED_UP, NO_CACHE_READ. */
+/** What the way it was asked keeps a run from showing, whatever it measures: ORDER_FIXED, NOT_WARMED_UP, NO_CACHE_READ, LOADED_ONCE. */
 export function planWarnings(
-  spec: Pick<BenchmarkSpec, 'order' | 'warmUp'>,
+  spec: Pick<BenchmarkSpec, 'order' | 'warmUp' | 'reload'>,
   subjects: readonly CostedSubject[],
   tests: readonly PlannedTest[],
 ): Warning[] {
@@ -34,6 +34,14 @@ export function planWarnings(
       code: 'NO_CACHE_READ',
       message: `no test reads a K/V cache (${tests.map(({ test }) => test || 'the forward of the prompt').join(', ')}, from an empty cache): no effect of the cache can show`,
       advice: 'Add tests that generate tokens at a depth, such as tg32 @ d512 and tg32 @ d4096.',
+    })
+  }
+  if (subjects.length > 1 && !spec.reload && tests.some(({ generatedTokens }) => generatedTokens > 0)) {
+    warnings.push({
+      code: 'LOADED_ONCE',
+      message:
+        'each model was loaded once: where its weights came to lie in memory shifts its decode by some per cent for the whole run, and no number of blocks averages that out',
+      advice: 'Take reload true (kvscope bench --reload) before you believe a difference of decode below 10 %.',
     })
   }
   return warnings

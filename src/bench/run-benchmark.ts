@@ -73,7 +73,7 @@ export async function runBenchmark(
 
   const warnings = [
     ...runWarnings(subjects, environment),
-    ...planWarnings(spec, plans, tests),
+    ...planWarnings({ ...spec, reload: loading.inTurn }, plans, tests),
     ...modelWarnings(plans),
     ...loadingWarnings(loading),
     ...machineWarnings(

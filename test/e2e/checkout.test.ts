@@ -68,7 +68,7 @@ describe('a checkout', { timeout: 120_000 }, () => {
 
   it('runs what its sources say now, or names the line that cannot be compiled', async () => {
     const main = join(folder, 'src/cli/main.ts')
-    edit(main, 'Start with "kvscope demo".', 'Start with whatever you like.')
+    edit(join(folder, 'src/cli/program.ts'), 'Start with "kvscope demo".', 'Start with whatever you like.')
     expect((await run(folder, 'bin/kvscope.mjs', '--help')).out).toContain('Start with whatever you like.')
     const whole = readFileSync(main, 'utf8')
     writeFileSync(main, `import { from\n${whole}`)

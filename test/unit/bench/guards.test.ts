@@ -238,7 +238,8 @@ describe('the guards of how it was asked', () => {
       prompt: 'the quick brown fox',
       tests: [{ generatedTokens: 8, depth: 512 }],
     }
-    expect(await warned(asked)).toEqual([])
+    expect(await warned({ ...asked, reload: true })).toEqual([])
+    expect(await warned(asked)).toEqual(['LOADED_ONCE'])
   })
   it('see the cache that the second step of a long prompt reads', async () => {
     const asked = { subjects: [subject('gpt2'), subject('gpt2')], tests: [{ promptTokens: 512 }] }
