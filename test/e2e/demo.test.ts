@@ -91,16 +91,20 @@ describe('kvscope demo', () => {
     expect(processesOf(dataDir)).toEqual([])
   })
 
-  it.each(['attempt 1', 'decode'])('cancels its run on Ctrl-C at "%s", and leaves no process', async (moment) => {
-    // A server that asks for a token asks whoever cancels, too.
-    const demo = startCommand(['demo', '--model', model], dataDir, { KVSCOPE_TOKENS: 'ann:only-ann-knows-this' })
-    await until(moment, () => demo.stderr().includes(moment), 100_000)
-    demo.process.kill('SIGINT')
-    expect(await demo.ended).toMatchObject({ code: 130 })
-    expect(processesOf(dataDir)).toEqual([])
-    const [latest] = JSON.parse((await runCommand(['runs', '--limit', '1', '--json'], dataDir)).stdout)
-    expect(latest).toMatchObject({ status: 'CANCELED', note: 'kvscope demo' })
-  })
+  // Of later moments a run this small may store no message: one within 200 ms of another is dropped.
+  it.each(['attempt 1', 'opening the checkpoint'])(
+    'cancels its run on Ctrl-C at "%s", and leaves no process',
+    async (moment) => {
+      // A server that asks for a token asks whoever cancels, too.
+      const demo = startCommand(['demo', '--model', model], dataDir, { KVSCOPE_TOKENS: 'ann:only-ann-knows-this' })
+      await until(moment, () => demo.stderr().includes(moment), 100_000)
+      demo.process.kill('SIGINT')
+      expect(await demo.ended).toMatchObject({ code: 130 })
+      expect(processesOf(dataDir)).toEqual([])
+      const [latest] = JSON.parse((await runCommand(['runs', '--limit', '1', '--json'], dataDir)).stdout)
+      expect(latest).toMatchObject({ status: 'CANCELED', note: 'kvscope demo' })
+    },
+  )
 
   it('ends with what is wrong with a model before it starts anything', async () => {
     const demo = await runCommand(['demo', '--model', join(folder, 'nowhere')], dataDir)
