@@ -13,6 +13,7 @@ import {
   collect,
   examples,
   labelOption,
+  marginOption,
   oneOf,
   percentage,
   wholeNumber,
@@ -59,7 +60,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option('--sweep <AXIS=LIST>', 'vary depth, prompt, batch, kv-heads or threads alone', parseSweep)
     .option('--target-precision <PERCENT>', 'go on until the interval of the ratio is +- so wide', percentage(0.01, 50))
     .option('--max-seconds <N>', 'bound on the measuring of each test', wholeNumber(1, 86_400))
-    .option('--margin <PERCENT>', 'largest difference that counts as none', percentage(0, 99), 0.02)
+    .addOption(marginOption())
     .option('--runtime <ENGINE>', runtimes.join(', '), oneOf(runtimes))
     .option('--dtype <TYPE>', `weights as ${weightDtypes.join(', ')} (default: as stored)`, oneOf(weightDtypes))
     .option('--device <DEVICE>', `${devices.join(', ')} (default: CPU)`, oneOf(devices))

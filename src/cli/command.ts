@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Config } from '../config.ts'
+import { defaultMargin } from '../stats/verdict.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What every command is given: settings, the terminal, and a signal that aborts on Ctrl-C or SIGTERM. */
@@ -47,6 +48,12 @@ export function percentage(least: number, most: number): (text: string) => numbe
       throw new InvalidArgumentError(`${text} is not a percentage from ${least} to ${most}.`)
     return value / 100
   }
+}
+
+/** `--margin`: typed and shown as a percentage, handed on as a share. */
+export function marginOption(): Option {
+  const option = new Option('--margin <PERCENT>', 'largest difference that counts as none')
+  return option.argParser(percentage(0, 99)).default(defaultMargin, `${defaultMargin * 100}`)
 }
 
 /** A whole number from `least` to `most`, for commander: anything else is a usage error. */

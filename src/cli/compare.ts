@@ -5,7 +5,7 @@ import { githubBenchmarks } from './benchmarks/comparison-github.ts'
 import { comparisonMarkdown } from './benchmarks/comparison-markdown.ts'
 import { type Condition, conditionOption, type Judgement, judge, type Outcome, worst } from './benchmarks/fail-if.ts'
 import { judgementLines } from './benchmarks/judgement-text.ts'
-import { type CommandContext, examples, oneOf, percentage, withJsonOption } from './command.ts'
+import { type CommandContext, examples, marginOption, oneOf, withJsonOption } from './command.ts'
 import { comparisonText } from './comparison-text.ts'
 import { findRunId, findRunIds, runArgument } from './find-run.ts'
 import { withApi } from './server.ts'
@@ -65,7 +65,7 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
       oneOf(['time', 'tokens', 'kv', 'memory'] as const),
       'time',
     )
-    .option('--margin <PERCENT>', 'largest difference that counts as none', percentage(0, 99), 0.02)
+    .addOption(marginOption())
     .option('-o, --output <FORMAT>', formats.join(', '), oneOf(formats), 'text')
     .option('--force', 'give ratios of times even where they are not comparable')
     .option('--server <URL>', 'the API to ask (default: the one of the data folder)')

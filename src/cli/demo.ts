@@ -4,13 +4,14 @@ import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { ModelContextDocument, type StartBenchmarkInput } from '../generated/operations.ts'
 import { type BenchmarkRun, fetchBenchmarkRun } from './benchmark-run.ts'
-import { type ApiClient, createApiClient } from './client.ts'
+import type { ApiClient } from './client.ts'
 import { type CommandContext, collect, examples, withJsonOption, withQuietOption } from './command.ts'
 import { lookAtHeads } from './demo-heads.ts'
 import { headsText } from './demo-heads-text.ts'
 import { type DemoOptions, planDemo } from './demo-plan.ts'
 import { nextText, openingText, resultText } from './demo-text.ts'
 import { lectureReport } from './lecture/cache-table.ts'
+import { withOwnService } from './own-service.ts'
 import { subjectLabels } from './run-labels.ts'
 import { requireSuccess } from './run-result.ts'
 import { untilAborted } from './serve.ts'
@@ -58,47 +59,23 @@ async function demo(context: CommandContext, options: Options): Promise<void> {
   if (options.json !== true) say(`${lectureReport(style)}\n`)
   signal.throwIfAborted()
 
-  const logPath = join(config.dataDir, 'logs', 'demo.log')
-  // A demo that is refused, as by the owner of the data folder, has logged nothing.
-  let logged = false
-  const { startSupervisor } = await import('./supervisor.ts')
-  try {
-    const supervisor = await startSupervisor({
-      config,
-      signal,
-      output: { file: logPath },
-      onStep: (step) => {
-        logged = true
-        terminal.progress(0, step)
-      },
-      onNotice: (notice) => terminal.note(notice),
-    })
-    try {
-      const client = createApiClient(supervisor.address, { secret: config.tokens[0]?.secret, signal, retryMs: 30_000 })
-      const run = await measure(client, options, context)
-      terminal.endProgress()
-      await deliver(terminal, options.json, run, resultText(run, style))
-      say(`\n${await look(client, run, options, { ...context, config })}\n\n${nextText(style)}`)
-      if (options.serve) {
-        say(
-          `\nServing ${style.accent(`${supervisor.address}/graphql`)}: open it in a browser for the playground. Ctrl-C stops it.`,
-        )
-        await untilAborted(signal)
-      }
-    } finally {
-      terminal.endProgress()
-      await supervisor.stop()
-    }
-  } catch (error) {
-    if (logged && !signal.aborted) terminal.note(`The log of API and worker: ${logPath}`)
-    throw error
-  }
+  await withOwnService({ ...context, config }, { name: 'demo', modelRoots: [] }, async (client) => {
+    const run = await measure(client, options, context)
+    terminal.endProgress()
+    await deliver(terminal, options.json, run, resultText(run, style))
+    say(`\n${await look(client, run, options, { ...context, config })}\n\n${nextText(style)}`)
+    if (!options.serve) return
+    say(
+      `\nServing ${style.accent(`${client.address}/graphql`)}: open it in a browser for the playground. Ctrl-C stops it.`,
+    )
+    await untilAborted(signal)
+  })
 }
 
-/** A free port whatever PORT says, and the models named may be read for this run. */
+/** The models named may be read for this run. */
 function demoConfig(config: Config, { model = [] }: DemoOptions): Config {
   const roots = planDemo({ model }, Number.POSITIVE_INFINITY).subjects.flatMap(({ source }) => source.local?.path ?? [])
-  return { ...config, port: 0, host: '127.0.0.1', modelRoots: [...config.modelRoots, ...roots] }
+  return { ...config, modelRoots: [...config.modelRoots, ...roots] }
 }
 
 /**

@@ -58,7 +58,7 @@ export async function pruneRuns(db: Database, rule: RetentionRule, digest: strin
   if (plan?.digest !== digest) {
     throw new AppError(
       'CONFLICT',
-      `the rule would drop ${ids.length} runs now, which are others than those of the plan ${digest.slice(0, 100)}`,
+      `the rule would drop ${ids.length === 1 ? '1 run' : `${ids.length} runs`} now, which are others than those of the plan ${digest.slice(0, 100)}`,
       'Ask for retentionPlan again, look at it, and send its digest.',
     )
   }
