@@ -147,8 +147,11 @@ describe('a run on attention maps', () => {
     await insertHeadRows(db, bad.guard, { of: 'attentionTiles', rows: [{ ...tile, statistic: 'MEAN' }] })
     const rows = [{ ...broken, entropy: 0, overviewSide: 2, overview: new Uint8Array(4) }]
     await insertHeadRows(db, bad.guard, { of: 'attentionHeads', rows })
-    const { errors } = await ask('maps(layer: 0, heads: [1]) { head values row(query: 1) }', bad.id)
-    expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['CHECKPOINT_INVALID', 'CHECKPOINT_INVALID'])
+    // One by one: a row may not be null, and once it has failed its map's other errors may go unsaid.
+    for (const field of ['values', 'row(query: 1)']) {
+      const { errors } = await ask(`maps(layer: 0, heads: [1]) { head ${field} }`, bad.id)
+      expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['CHECKPOINT_INVALID'])
+    }
     expect((await ask('maps(layer: 0, heads: [0]) { values }', bad.id)).errors).toBeUndefined()
   })
 })
