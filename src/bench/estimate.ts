@@ -23,6 +23,8 @@ export interface ResourceEstimate {
   sweptBytes: number
   /** the same where each subject is loaded alone: the largest's */
   inTurnBytes: number
+  /** the same with the filled caches of all subjects' tests kept beside it from block to block */
+  inTurnKeptBytes: number
   /** files that synthetic weights and conversions need, on an empty data folder; nothing where they stand already */
   diskBytes: number
   subjects: SubjectMemory[]
@@ -64,10 +66,12 @@ export function estimatePlanned(
     return Math.max(0, Math.max(0, ...ofGroups) - (subjects[index]?.kvCache ?? 0))
   })
   const alone = subjects.map(({ weights, kvCache, step }) => processBytes + weights + kvCache + step)
+  const kept = plans.reduce((all, plan) => spec.tests.reduce((sum, test) => sum + filledBytes(plan, test), all), 0)
   return {
     memoryBytes: Math.ceil(memoryBytes),
     sweptBytes: Math.ceil(furtherCaches.reduce((sum, bytes) => sum + bytes, memoryBytes)),
     inTurnBytes: Math.ceil(Math.max(...alone)),
+    inTurnKeptBytes: Math.ceil(Math.max(...alone) + kept),
     diskBytes: diskBytes(spec.subjects, plans),
     subjects,
   }
@@ -128,6 +132,11 @@ export function loadedBytes(subject: LoadedSubject): number {
 /** transformers.js is held at the depth that trials are cut back to, beside what the last step returned. */
 function cachedBytes(subject: LoadedSubject, test: BenchmarkTest): number {
   return (subject.exported ? 2 : 1) * wholeCache(subject, test)
+}
+
+/** What a test's cache is filled with before its trials. */
+function filledBytes(subject: LoadedSubject, { depth, batch }: BenchmarkTest): number {
+  return wholeCache(subject, { depth, batch, promptTokens: 0, generatedTokens: 0 })
 }
 
 function wholeCache({ config, exported = null }: LoadedSubject, test: BenchmarkTest): number {

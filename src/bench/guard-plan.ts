@@ -8,7 +8,7 @@ type CostedSubject = Pick<SubjectPlan, 'name' | 'config' | 'exported'>
 
 /** What the way it was asked keeps a run from showing, whatever it measures: ORDER_FIXED, NOT_WARMED_UP, NO_CACHE_READ, LOADED_ONCE. */
 export function planWarnings(
-  spec: Pick<BenchmarkSpec, 'order' | 'warmUp' | 'reload'>,
+  spec: Pick<BenchmarkSpec, 'order' | 'warmUp'> & { reload: boolean },
   subjects: readonly CostedSubject[],
   tests: readonly PlannedTest[],
 ): Warning[] {
@@ -41,7 +41,8 @@ export function planWarnings(
       code: 'LOADED_ONCE',
       message:
         'each model was loaded once: where its weights came to lie in memory shifts its decode by some per cent for the whole run, and no number of blocks averages that out',
-      advice: 'Take reload true (kvscope bench --reload) before you believe a difference of decode below 10 %.',
+      advice:
+        'Leave reload out (kvscope bench without --no-reload) before you believe a difference of decode below 10 %.',
     })
   }
   return warnings

@@ -52,9 +52,10 @@ export function ensurePromptFits(name: string, config: ModelConfig, tokens: read
 
 /**
  * Whether all subjects are loaded at once, or one after the other in every block: because it was asked for, or as `message`
- * says. `apart` says why the points of a sweep are timed one after the other all the same.
+ * says. `apart` says why the points of a sweep are timed one after the other all the same; `keepCaches`, that there is
+ * memory to keep what every block fills its caches with.
  */
-export type Loading = { inTurn: false; apart?: string } | { inTurn: true; message: string | null }
+export type Loading = { inTurn: false; apart?: string } | { inTurn: true; message: string | null; keepCaches: boolean }
 
 /**
  * How the subjects can be loaded with the memory there is: together with all caches of a sweep, else with one test's, else
@@ -69,7 +70,10 @@ export function planLoading(
   prompts: readonly (number | null)[] = [],
 ): Loading {
   const estimate = estimatePlanned(spec, plans, prompts)
-  if (spec.reload && estimate.inTurnBytes <= available.bytes) return { inTurn: true, message: null }
+  const keepCaches = estimate.inTurnKeptBytes <= available.bytes
+  if ((spec.reload ?? plans.length > 1) && estimate.inTurnBytes <= available.bytes) {
+    return { inTurn: true, message: null, keepCaches }
+  }
   if (estimate.sweptBytes <= available.bytes) return { inTurn: false }
   if (estimate.memoryBytes <= available.bytes) {
     return {
@@ -80,6 +84,7 @@ export function planLoading(
   if (plans.length === 1 || estimate.inTurnBytes > available.bytes) throw outOfMemory(estimate, available)
   return {
     inTurn: true,
+    keepCaches,
     message: `together the subjects need about ${gigabytes(estimate.memoryBytes)} (${partsOf(estimate)}), and ${gigabytes(available.bytes)} are left by the ${available.bound}: each block loaded them in turn, the largest alone needing ${gigabytes(estimate.inTurnBytes)}`,
   }
 }

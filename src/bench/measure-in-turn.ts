@@ -1,3 +1,4 @@
+import type { KvCache } from '../models/kv-cache.ts'
 import type { MeasuredSeries } from '../stats/measured-series.ts'
 import { shuffled } from '../stats/random.ts'
 import { clockResolution, now } from './clock.ts'
@@ -17,15 +18,25 @@ interface Collected {
   loads: TimedOnce[]
   colds: TimedOnce[]
   /** by test */
-  tests: { samples: number[]; places: number[]; observed: ObservedBytes | null }[]
+  tests: CollectedTest[]
+}
+
+interface CollectedTest {
+  samples: number[]
+  places: number[]
+  observed: ObservedBytes | null
+  /** what the first block filled the cache with */
+  filled: KvCache | null
 }
 
 /**
- * Times subjects that do not fit in memory together: every block loads each in turn, in an order of its own, times the
- * load and the cold forward, then one trial of every test after an untimed one, the tests in random order too, and closes it. So LOAD and COLD have a
- * sample a block here. The file's pages come from wherever the system keeps them, which is part of every load.
+ * Times subjects one after the other: every block loads each in turn, in an order of its own, times the load and the cold
+ * forward, then one trial of every test after an untimed one, the tests in random order too, and closes it. So LOAD and
+ * COLD have a sample a block here. The file's pages come from wherever the system keeps them, which is part of every load.
+ * @param keepCaches whether the first block's filled caches are kept for the others, which then copy them to a place of
+ * their own in place of a prefill to every depth
  */
-export async function measureInTurn(context: MeasureContext): Promise<void> {
+export async function measureInTurn(context: MeasureContext, keepCaches: boolean): Promise<void> {
   const { spec, subjects, tests, random } = context
   const seconds = spec.maxSeconds === null ? null : spec.maxSeconds * 1000
   const ofTest = timeLimit({ maxMilliseconds: seconds, targetPrecision: spec.targetPrecision })
@@ -37,7 +48,7 @@ export async function measureInTurn(context: MeasureContext): Promise<void> {
     (): Collected => ({
       loads: [],
       colds: [],
-      tests: tests.map(() => ({ samples: [], places: [], observed: null })),
+      tests: tests.map(() => ({ samples: [], places: [], observed: null, filled: null })),
     }),
   )
   const samplesOf = (test: number) => collected.map((own) => own.tests[test]?.samples ?? [])
@@ -62,7 +73,7 @@ export async function measureInTurn(context: MeasureContext): Promise<void> {
       const own = collected[index]
       if (subject === undefined || own === undefined) continue
       await report(place / order.length, `${blockMessage(block, precision, spec)}: loading ${subject.name}`)
-      await measureOnce(subject, own, place, context)
+      await measureOnce(subject, own, { place, keepCaches }, context)
     }
   }
   await context.store(rowsOf(collected, spent(), ofTest, context))
@@ -72,7 +83,7 @@ export async function measureInTurn(context: MeasureContext): Promise<void> {
 async function measureOnce(
   subject: PreparedSubject,
   own: Collected,
-  place: number,
+  { place, keepCaches }: { place: number; keepCaches: boolean },
   { spec, tests, cores, random, meter, beforeTrial }: MeasureContext,
 ): Promise<void> {
   const { model, ...load } = await timeLoad(subject, cores)
@@ -82,12 +93,16 @@ async function measureOnce(
     const turns = [...tests.entries()]
     for (const [index, test] of spec.order === 'GIVEN' ? turns : shuffled(turns, random)) {
       const prompt = test.phase === 'FORWARD' ? subject.prompt : null
-      const trial = testTrial(model, testOfSubject(test, prompt), spec.seed, prompt)
-      await trial.fill()
-      if (spec.warmUp) await timeTrial(trial, { beforeTrial })
-      const milliseconds = await timeTrial(trial, { beforeTrial, meter })
       const ofTest = own.tests[index]
       if (ofTest === undefined) continue
+      const trial = testTrial(model, testOfSubject(test, prompt), spec.seed, prompt, ofTest.filled)
+      await trial.fill()
+      if (keepCaches && test.depth > 0) ofTest.filled ??= trial.copyFilled()
+      if (spec.warmUp) {
+        await beforeTrial()
+        await trial.warm()
+      }
+      const milliseconds = await timeTrial(trial, { beforeTrial, meter })
       ofTest.samples.push(milliseconds)
       ofTest.places.push(place)
       ofTest.observed = greatest(ofTest.observed, trial.observed())

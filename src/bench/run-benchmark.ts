@@ -68,7 +68,7 @@ export async function runBenchmark(
     },
     share: (from, to) => progress.share(0.2 + 0.78 * from, 0.2 + 0.78 * to),
   }
-  if (loading.inTurn) await measureInTurn(context)
+  if (loading.inTurn) await measureInTurn(context, loading.keepCaches)
   else await measureTogether(context, groupTests(tests, loading.apart === undefined ? spec.sweep : null))
 
   const warnings = [

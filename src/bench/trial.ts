@@ -17,8 +17,12 @@ export interface ObservedBytes {
 }
 
 export interface TestTrial extends Trial {
-  /** Fills the cache to the test's depth by a real prefill; once, before any trial. */
+  /** Fills the cache to the test's depth, unless it began so, by a real prefill; once, before any trial. */
   fill(): Promise<void>
+  /** One untimed run that reaches whatever a trial reaches: a prompt whole, or the first few tokens of a decode. */
+  warm(): Promise<void>
+  /** The cache as `fill` left it, in memory of its own. */
+  copyFilled(): KvCache
   observed(): ObservedBytes
 }
 
@@ -34,33 +38,47 @@ export interface TestTrial extends Trial {
  * for everyone who feeds it. A decode begins with room for its tokens, but for no more than one growth of the cache
  * gives: growing, which falls on few tokens, is then never timed more often than a long decode pays for it.
  * @param prompt tokens of the forward phase; null: seeded tokens of the test's size
+ * @param filled a cache that another trial of this subject and test was filled with, which is copied: a prefill to a great
+ * depth takes longer than the trial
  */
 export function testTrial(
   model: RunnableModel,
   test: PlannedTest,
   seed: number,
   prompt: readonly number[] | null,
+  filled: KvCache | null = null,
 ): TestTrial {
   const { depth, batch, promptTokens, generatedTokens } = test
   const length = positionsOf(test)
   const tokens = prompt === null ? seededTokens(seed, model.config.vocabularySize, batch, length) : [[...prompt]]
-  const cache = model.createCache(batch)
+  const cache = filled?.copy() ?? model.createCache(batch)
   const rowsAtStart = promptTokens > 0 ? depth : depth + Math.min(generatedTokens, growthAt(depth))
   const timed = sliceSteps(tokens, depth, [...stepsOf(promptTokens), ...new Array<number>(generatedTokens).fill(1)])
   let peakMemory = 0
 
+  const prepare = () => {
+    cache.truncate(depth)
+    cache.trim(rowsAtStart)
+    cache.reserve(rowsAtStart)
+    restartPeak()
+  }
+  const run = async (steps: readonly number[][][]) => {
+    await forwardAll(model, cache, steps)
+    if (generatedTokens > 0) cache.settle()
+  }
+
   return {
-    fill: () => forwardAll(model, cache, sliceSteps(tokens, 0, stepsOf(depth))),
-    prepare() {
+    fill: () => forwardAll(model, cache, sliceSteps(tokens, cache.length, stepsOf(depth - cache.length))),
+    async warm() {
+      prepare()
+      await run(timed.slice(0, timed.length - Math.max(0, generatedTokens - warmingTokens)))
+    },
+    copyFilled() {
       cache.truncate(depth)
-      cache.trim(rowsAtStart)
-      cache.reserve(rowsAtStart)
-      restartPeak()
+      return cache.copy()
     },
-    async run() {
-      await forwardAll(model, cache, timed)
-      if (generatedTokens > 0) cache.settle()
-    },
+    prepare,
+    run: () => run(timed),
     inspect() {
       peakMemory = Math.max(peakMemory, peakResidentBytes())
     },
@@ -76,6 +94,9 @@ export function testTrial(
     },
   }
 }
+
+/** A step of decode reads all weights and the whole cache, so few warm whatever many would. */
+const warmingTokens = 4
 
 /** Rows that one growth adds to a cache whose memory is just full at that depth. */
 function growthAt(depth: number): number {

@@ -65,7 +65,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option('--dtype <TYPE>', `weights as ${weightDtypes.join(', ')} (default: as stored)`, oneOf(weightDtypes))
     .option('--device <DEVICE>', `${devices.join(', ')} (default: CPU)`, oneOf(devices))
     .option('--order <ORDER>', 'of the models in a block: random, given', oneOf(['RANDOM', 'GIVEN'] as const))
-    .option('--reload', 'load every subject anew for each block, against the luck of where weights lie')
+    .option('--no-reload', 'load several models once, not anew for each block: quicker, and less to be trusted')
     .option('--no-warm-up', 'count the first trials too, cold as they are; also --no-warmup')
     .option('--seed <N>', 'seed of synthetic weights, tokens and order', wholeNumber(0, 2 ** 31 - 1), 0)
     .option('--label <KEY=VALUE>', 'a label to find the run by (may be repeated)', labelOption)
@@ -80,8 +80,9 @@ A list is 512,1024 or a range: 512-2048, 512-2048+512, 512-2048*2. Lists make a 
 alone has three values or more, the run is a sweep along it, with a line fitted through its points.
 
 Two or more models without -r and --target-precision are timed until their ratio is known to half
-of --margin, for at most 60 s a test. md, csv, json and jsonl have llama-bench's columns, then
-others: docs/benchmarks.md lists them. --json [FILE] gives the whole run as stored.
+of --margin, for at most 5 minutes (more than five tests: 60 s each). md, csv, json and jsonl have
+llama-bench's columns, then others: docs/benchmarks.md lists them. --json [FILE] gives the whole run
+as stored.
 
 Without --server everything happens in this process; Ctrl-C ends the run as CANCELED either way.
 ${examples(

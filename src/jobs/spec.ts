@@ -153,9 +153,10 @@ export const benchmarkSpec = z.strictObject({
   warmUp: z.boolean().default(true),
   /**
    * true: every block loads each subject anew, so that where its weights come to lie in memory is drawn with every block
-   * and becomes noise, in place of a bias that no number of blocks averages out.
+   * and becomes noise, in place of a bias that no number of blocks averages out. Null: where there are several subjects,
+   * as their differences are what the bias looks like.
    */
-  reload: z.boolean().default(false),
+  reload: z.boolean().nullable().default(null),
   /** Along which axis tests or subjects were multiplied when the run was submitted; null: they stand as they were asked. */
   sweep: sweepSpec.nullable().default(null),
   placement,
@@ -269,7 +270,7 @@ const laterDefaults = {
   targetPrecision: null,
   order: 'RANDOM',
   warmUp: true,
-  reload: false,
+  reload: null,
   sweep: null,
   placement: null,
 }

@@ -46,6 +46,8 @@ export interface KvCache {
   truncate(length: number): void
   /** Gives back the memory of spare rows beyond that many in all, so that later steps do not compute over them. */
   trim(rows: number): void
+  /** The same rows in memory of their own, without spare ones; no step was fed from it yet. */
+  copy(): KvCache
   /** Filled rows at the last step: the depth that `measuredBytes` speaks of. */
   readonly fedLength: number
   /**
@@ -65,6 +67,7 @@ export interface GraphCache extends KvCache {
    * @throws AppError OUT_OF_MEMORY
    */
   feeds(): CacheFeeds
+  copy(): GraphCache
   /** Takes the rows that a step returned for its `tokens` tokens a sequence. */
   append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
 }
@@ -213,6 +216,20 @@ export function createKvCache(
       settle()
       const kept = roundUp(Math.max(rows, placed))
       if (kept < capacity) grow(kept)
+    },
+    copy() {
+      settle()
+      const copied = createKvCache(slots, batch, emptyTensors)
+      if (placed === 0) return copied
+      const outputs = slots.map((slot) => {
+        const data = allocate(batch * slot.heads * placed * slot.width)
+        copyRows(rowsOf(slot), { rows: capacity, from: 0 }, data, { rows: placed, from: 0 }, placed, slot)
+        const dims = [batch, slot.heads, placed, slot.width]
+        return [slot.output, { type: 'float32', data, dims }] as const
+      })
+      copied.append(Object.fromEntries(outputs), placed)
+      copied.settle()
+      return copied
     },
     measuredBytes: () => fed.bytes,
     allocatedBytes() {

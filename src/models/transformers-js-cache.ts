@@ -10,6 +10,7 @@ export interface PastTensor {
 
 /** A cache as transformers.js has it: every step returns all rows in new tensors, which the next step is fed whole. */
 export interface PastCache<T extends PastTensor> extends KvCache {
+  copy(): PastCache<T>
   /** what the next step is fed, by the names of the graph's inputs; null while nothing is cached */
   feeds(): Readonly<Record<string, T>> | null
   /**
@@ -73,6 +74,12 @@ export function createPastCache<T extends PastTensor>(
         kept = length === 0 ? nothing : { tensors: Object.fromEntries(tensors), length }
       }
       held = kept
+    },
+    copy() {
+      const copied = createPastCache(batch, bitsPerValue, cut)
+      const tensors = Object.entries(held.tensors).map(([name, tensor]) => [name, cut(tensor, held.length)] as const)
+      if (held.length > 0) copied.replace(Object.fromEntries(tensors), held.length)
+      return copied
     },
     measuredBytes: () => fed.bytes,
     allocatedBytes: () => bytesOf(new Set([...Object.values(held.tensors), ...Object.values(kept.tensors)])),

@@ -35,7 +35,8 @@ export interface BenchOptions {
   device?: 'CPU' | 'CUDA' | 'WEBGPU' | 'COREML' | 'DIRECTML'
   order?: 'RANDOM' | 'GIVEN'
   warmUp: boolean
-  reload?: true
+  /** false: each model is loaded once */
+  reload: boolean
   sweep?: AskedSweep
   host?: string
   worker?: string

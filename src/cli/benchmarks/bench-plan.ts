@@ -8,9 +8,9 @@ const defaults = { promptTokens: [512], generatedTokens: [128], blocks: 5 }
 
 /**
  * What two models are compared with where neither trials nor precision were asked for: their ratio within half of the
- * margin, so that an interval has room inside it, in at most so many seconds a test.
+ * margin, so that an interval has room inside it, in at most so many seconds, and for each test in no fewer than `aTest`.
  */
-const verdictSeconds = 60
+const verdictSeconds = { inAll: 300, aTest: 60 }
 
 /**
  * The benchmark that a command line asks for, in llama-bench's grid: every prompt size and every number of tokens, at every
@@ -19,14 +19,15 @@ const verdictSeconds = 60
 export function planBench(sources: readonly RunnableSource[], options: BenchOptions): StartBenchmarkInput {
   const sweep = options.sweep ?? impliedSweep(options)
   const subjects = subjectsOf(sources, options, sweep)
+  const tests = testsOf(options, sweep)
   return {
     subjects,
     ...(options.prompt === undefined ? {} : { prompt: options.prompt }),
-    tests: testsOf(options, sweep),
-    ...howLong(options, subjects.length > 1 || sweepsSubjects(sweep)),
+    tests,
+    ...howLong(options, subjects.length > 1 || sweepsSubjects(sweep), tests.length * pointsOf(sweep)),
     ...(options.order === undefined ? {} : { order: options.order }),
     ...(options.warmUp ? {} : { warmUp: false }),
-    ...(options.reload ? { reload: true } : {}),
+    ...(options.reload ? {} : { reload: false }),
     ...(sweep === null ? {} : { sweep }),
     seed: options.seed,
     ...placement(options),
@@ -58,6 +59,11 @@ function impliedSweep(options: BenchOptions): AskedSweep | null {
 
 function sweepsSubjects(sweep: AskedSweep | null): boolean {
   return sweep?.axis === 'KV_HEADS' || sweep?.axis === 'THREADS'
+}
+
+/** How many tests a sweep makes of each. */
+function pointsOf(sweep: AskedSweep | null): number {
+  return sweep === null || sweepsSubjects(sweep) ? 1 : sweep.values.length
 }
 
 function sizesOf(options: BenchOptions): { promptTokens: number[]; generatedTokens: number[] } {
@@ -107,11 +113,12 @@ function subjectsOf(
   )
 }
 
-function howLong(options: BenchOptions, several: boolean) {
+function howLong(options: BenchOptions, several: boolean, tests: number) {
   const { repetitions, maxSeconds, targetPrecision, margin } = options
   const precision =
     targetPrecision ?? (several && repetitions === undefined && margin > 0 ? Math.min(0.5, margin / 2) : null)
-  const seconds = maxSeconds ?? (targetPrecision === undefined && precision !== null ? verdictSeconds : null)
+  const forVerdict = Math.max(verdictSeconds.aTest, Math.round(verdictSeconds.inAll / Math.max(1, tests)))
+  const seconds = maxSeconds ?? (targetPrecision === undefined && precision !== null ? forVerdict : null)
   return {
     blocks: repetitions ?? defaults.blocks,
     ...(precision === null ? {} : { targetPrecision: precision }),

@@ -60,6 +60,7 @@ describe('runBenchmark', () => {
         { promptTokens: 8, generatedTokens: 2, batch: 2 },
       ],
       blocks: 3,
+      reload: false,
     })
     expect(subjects.map(({ index, dtype, computeDtype }) => [index, dtype, computeDtype])).toEqual([
       [0, 'F32', 'F32'],
@@ -204,6 +205,7 @@ describe('runBenchmark', () => {
       prompt,
       tests: [{ promptTokens: 16 }, { generatedTokens: 2, depth: 20 }],
       blocks: 3,
+      reload: false,
     }
     const [one] = (await estimateResources(specOf(fields), [])).subjects
     const { inTurnBytes } = await estimateResources(specOf(fields), [])
@@ -237,6 +239,7 @@ describe('runBenchmark', () => {
       tests: depths.map((depth) => ({ generatedTokens: 2, depth })),
       sweep: { axis: 'DEPTH', values: depths },
       blocks: 4,
+      reload: false,
     })
     const decodes = series.filter(({ phase }) => phase === 'DECODE')
     expect(decodes.map(({ depth, subjectIndex, samples }) => [depth, subjectIndex, samples.length])).toEqual(
@@ -262,8 +265,8 @@ describe('runBenchmark', () => {
     expect(batches.map((rows) => rows.map(({ depth }) => depth))).toEqual([[0], [200], [400], [600]])
   })
 
-  it('loads subjects anew in every block where that is asked for, and warns of nothing', async () => {
-    const fields = { subjects: [{ source }, { source }], tests: [{ promptTokens: 8 }], blocks: 2, reload: true }
+  it('loads several subjects anew in every block, and warns of nothing', async () => {
+    const fields = { subjects: [{ source }, { source }], tests: [{ promptTokens: 8 }], blocks: 2 }
     const { series, outcome } = await run(fields)
     expect(series.map(({ phase, samples }) => [phase, samples.length])).toEqual([
       ['LOAD', 2],

@@ -23,26 +23,35 @@ afterAll(async () => {
 
 /** The model with caches that note how many rows, filled or spare, each step was fed. */
 function noting(rows: number[]): RunnableModel<GraphCache> {
-  return {
-    ...model,
-    createCache(batch) {
-      const cache = model.createCache(batch)
-      const feeds = cache.feeds.bind(cache)
-      cache.feeds = () => {
-        const fed = feeds()
-        rows.push(fed.mask.dims[3] ?? Number.NaN)
-        return fed
-      }
-      return cache
+  const note = (cache: GraphCache): GraphCache => ({
+    ...cache,
+    get length() {
+      return cache.length
     },
-  }
+    get capacity() {
+      return cache.capacity
+    },
+    get fedLength() {
+      return cache.fedLength
+    },
+    feeds() {
+      const fed = cache.feeds()
+      rows.push(fed.mask.dims[3] ?? Number.NaN)
+      return fed
+    },
+    copy: () => note(cache.copy()),
+  })
+  return { ...model, createCache: (batch) => note(model.createCache(batch)) }
+}
+
+function testOf(sizes: Partial<PlannedTest>): PlannedTest {
+  return { phase: 'DECODE', test: '', promptTokens: 0, generatedTokens: 0, depth: 0, batch: 1, ...sizes }
 }
 
 /** Rows fed in each step of the first, second and third trial. */
 async function rowsFed(sizes: Partial<PlannedTest>): Promise<number[][]> {
   const rows: number[] = []
-  const test = { phase: 'DECODE', test: '', promptTokens: 0, generatedTokens: 0, depth: 0, batch: 1, ...sizes } as const
-  const trial = testTrial(noting(rows), test, 1, null)
+  const trial = testTrial(noting(rows), testOf(sizes), 1, null)
   await trial.fill()
   const trials: number[][] = []
   for (let run = 0; run < 3; run += 1) {
@@ -86,6 +95,27 @@ describe('the rows that the steps of a trial compute over', () => {
     const rows = await rowsOfSequence(new Array<number>(200).fill(1))
     expect(new Set(rows).size).toBeGreaterThan(3)
     expect(await rowsFed({ generatedTokens: 200 })).toEqual(inEveryTrial(rows))
+  })
+  it('are the same where the cache was filled by another trial', async () => {
+    const sizes = { generatedTokens: 8, depth: 600 }
+    const rows: number[] = []
+    const other = testTrial(noting(rows), testOf(sizes), 1, null)
+    await other.fill()
+    const filled = other.copyFilled()
+    rows.length = 0
+    const trial = testTrial(noting(rows), testOf(sizes), 1, null, filled)
+    await trial.fill()
+    expect(rows).toEqual([])
+    trial.prepare()
+    await trial.run()
+    expect(inEveryTrial(rows)).toEqual(await rowsFed(sizes))
+    expect(trial.observed().kvCachePredicted).toBe(trial.observed().kvCache)
+  })
+  it('are those of a prompt and of few tokens in an untimed run', async () => {
+    const rows: number[] = []
+    const trial = testTrial(noting(rows), testOf({ promptTokens: 64, generatedTokens: 200 }), 1, null)
+    await trial.warm()
+    expect(rows).toEqual(await rowsOfSequence([64, 1, 1, 1, 1]))
   })
   it('grow behind the prompt where tokens are generated after it', async () => {
     const rows = await rowsOfSequence([64, 1, 1, 1])

@@ -64,11 +64,11 @@ describe('planLoading', () => {
   it('loads subjects together where they fit, and a lone one that fits', async () => {
     const spec = specOf({ tests: [{ promptTokens: 512 }] })
     expect(planLoading(spec, await plansOf(spec), { bytes: 4e9, bound: 'machine' })).toEqual({ inTurn: false })
-    const both = specOf({ subjects: two, tests: [{ promptTokens: 512 }] })
+    const both = specOf({ subjects: two, tests: [{ promptTokens: 512 }], reload: false })
     expect(planLoading(both, await plansOf(both), { bytes: 6e9, bound: 'machine' })).toEqual({ inTurn: false })
   })
   it('loads them in turn where each fits alone, and gives the arithmetic', async () => {
-    const spec = specOf({ subjects: two, tests: [{ promptTokens: 512 }] })
+    const spec = specOf({ subjects: two, tests: [{ promptTokens: 512 }], reload: false })
     const loading = planLoading(spec, await plansOf(spec), { bytes: 2.5e9, bound: 'machine' })
     expect(loading).toMatchObject({
       inTurn: true,
@@ -77,12 +77,21 @@ describe('planLoading', () => {
       ),
     })
   })
-  it('loads them in turn where that is asked for, however much memory there is, and a lone one too', async () => {
-    const asked = { inTurn: true, message: null }
-    for (const subjects of [two, [medium]]) {
-      const spec = specOf({ subjects, tests: [{ promptTokens: 512 }], reload: true })
+  it('loads them in turn where there are several or that is asked for, however much memory there is', async () => {
+    const asked = { inTurn: true, message: null, keepCaches: true }
+    for (const fields of [{ subjects: two }, { subjects: two, reload: true }, { subjects: [medium], reload: true }]) {
+      const spec = specOf({ ...fields, tests: [{ promptTokens: 512 }] })
       expect(planLoading(spec, await plansOf(spec), { bytes: 64e9, bound: 'machine' })).toEqual(asked)
     }
+  })
+  it('keeps the filled caches of what is loaded in turn where they fit beside the largest subject', async () => {
+    const spec = specOf({ subjects: two, tests: [{ generatedTokens: 8, depth: 1000 }] })
+    const plans = await plansOf(spec)
+    const { inTurnBytes, inTurnKeptBytes } = await estimateResources(spec, [])
+    // 24 layers x 2 x 64 head dim x 4 B a token, of 16 K/V heads and of 1.
+    expect(inTurnKeptBytes - inTurnBytes).toBeCloseTo(24 * 2 * 64 * 4 * (16 + 1) * 1000, -2)
+    expect(planLoading(spec, plans, { bytes: inTurnKeptBytes, bound: 'machine' })).toMatchObject({ keepCaches: true })
+    expect(planLoading(spec, plans, { bytes: inTurnBytes, bound: 'machine' })).toMatchObject({ keepCaches: false })
   })
   it('times the points of a sweep one after the other where their caches do not fit side by side', async () => {
     const tests = [256, 512, 768, 1000].map((depth) => ({ generatedTokens: 8, depth }))
@@ -116,7 +125,7 @@ describe('planLoading', () => {
   it('counts each subject with the tokens that its own tokenizer makes of the prompt', async () => {
     const overrides = { n_positions: 200_000 }
     const long = { source: { synthetic: { ...medium.source.synthetic, overrides } } }
-    const spec = specOf({ subjects: [long, long], prompt: 'long', tests: [] })
+    const spec = specOf({ subjects: [long, long], prompt: 'long', tests: [], reload: false })
     const plans = await plansOf(spec)
     const available = { bytes: 8e9, bound: 'machine' } as const
     expect(planLoading(spec, plans, available, [9, 9])).toEqual({ inTurn: false })

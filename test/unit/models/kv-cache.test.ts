@@ -145,6 +145,22 @@ describe('the KV cache', () => {
     expect(cache.length).toBe(6)
   })
 
+  it('is copied with its filled rows, and neither sees what the other takes or forgets', () => {
+    const cache = createKvCache(slots, 2)
+    cache.append(step(2, 0, 70), 70)
+    cache.truncate(40)
+    const copy = cache.copy()
+    expect(copy.fedLength).toBe(0)
+    cache.truncate(10)
+    copy.append(step(2, 40, 3), 3)
+    expect([cache.length, copy.length]).toEqual([10, 43])
+    for (let head = 0; head < 4; head++) {
+      expect(filled(cache, head)).toEqual(Array.from({ length: 10 }, (_, row) => 1000 * head + row))
+      expect(filled(copy, head)).toEqual(Array.from({ length: 43 }, (_, row) => 1000 * head + row))
+    }
+    expect(createKvCache(slots, 1).copy().length).toBe(0)
+  })
+
   it('measures the filled rows that the last step was fed, and spare capacity apart', () => {
     const cache = createKvCache(slots, 2)
     const bytesPerToken = 2 * 2 * (3 + 4) * 4

@@ -10,6 +10,7 @@ const asked = (options: Partial<BenchOptions> = {}): BenchOptions => ({
   seed: 0,
   margin: 0.02,
   warmUp: true,
+  reload: true,
   ...options,
 })
 
@@ -26,7 +27,8 @@ describe('what a command line asks for', () => {
   })
 
   it('goes on until two models can be told apart, unless trials or a precision were asked for', () => {
-    expect(plan(two)).toMatchObject({ targetPrecision: 0.01, maxSeconds: 60 })
+    expect(plan(two)).toMatchObject({ targetPrecision: 0.01, maxSeconds: 150 })
+    expect(plan(two, { nPrompt: [1, 2, 3], nDepth: [0, 9] })).toMatchObject({ maxSeconds: 60 })
     expect(plan(one, { kvHeads: [1] })).toMatchObject({ targetPrecision: 0.01 })
     expect(plan(two, { margin: 0.1, maxSeconds: 5 })).toMatchObject({ targetPrecision: 0.05, maxSeconds: 5 })
     expect(plan(two, { repetitions: 7 })).toMatchObject({ blocks: 7, targetPrecision: null, maxSeconds: null })
