@@ -1,5 +1,16 @@
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
-import { add, concat, matMul, matMulTransposed, multiply, reshape, softmax, split, transpose } from '../onnx/ops.ts'
+import {
+  add,
+  concat,
+  matMul,
+  matMulTransposed,
+  multiply,
+  reshape,
+  softmax,
+  split,
+  tanh,
+  transpose,
+} from '../onnx/ops.ts'
 
 /** What one layer's attention is. B batch, S new tokens, P cached rows, H query heads, G = H / kvHeads. */
 export interface AttentionSpec {
@@ -11,6 +22,8 @@ export interface AttentionSpec {
   valueDim: number
   /** what scores are multiplied by: 1 / sqrt(keyDim) unless the family says otherwise */
   scale: number
+  /** a score s becomes cap x tanh(s / cap) before the mask (Gemma 2, section 2) */
+  softCap?: number
 }
 
 /** What all layers of a step share: sizes of this step's tensors, and the mask. */
@@ -75,7 +88,8 @@ export function attend(
   const folded = fold(query, g.integers([spec.keyDim])) // [B, KV, G S, d]
   const cachedScores = matMulTransposed(g.at('cached'), folded, cachedKey, 4, spec.scale) // [B, KV, G S, P]
   const newScores = matMulTransposed(g.at('new'), folded, key, 4, spec.scale) // [B, KV, G S, S]
-  const scores = unfold(concat(g, [cachedScores, newScores], -1), columns) // [B, H, S, P + S]
+  const uncapped = unfold(concat(g, [cachedScores, newScores], -1), columns) // [B, H, S, P + S]
+  const scores = spec.softCap === undefined ? uncapped : softCap(g.at('cap'), uncapped, spec.softCap)
   const biased = bias ? add(g, scores, bias) : scores
   const probabilities = softmax(g, add(g, biased, step.mask)) // [B, H, S, P + S]
   const { toCached, toNew } = split(g, fold(probabilities, columns), parts, ['toCached', 'toNew'])
@@ -101,6 +115,11 @@ function folding(g: GraphBuilder, { heads, kvHeads }: AttentionSpec, { sizes: { 
     fold: shaped([batch, g.integers([kvHeads]), rows]),
     unfold: shaped([batch, g.integers([heads]), tokens]),
   }
+}
+
+/** cap x tanh(x / cap): close to x where x is small, never beyond the cap. */
+export function softCap(g: GraphBuilder, x: Value, cap: number): Value {
+  return multiply(g, tanh(g, multiply(g, x, g.floats([1 / cap]))), g.floats([cap]))
 }
 
 /** [B, S, n d] -> [B, n, S, d] */

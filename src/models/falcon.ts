@@ -59,7 +59,7 @@ const scaleOf = ({ headDim }: ModelConfig) => 1 / Math.sqrt(headDim)
 function placesOf(model: ModelBuilder, g: GraphBuilder, { alibi }: FalconForm): Places {
   const { config, positions } = model
   if (alibi) return { bias: alibiBias(g.at('alibi'), model.keyPositions(), config.heads, scaleOf(config)) }
-  return { table: rotaryTable(g.at('rotary'), positions, config.headDim, ropeTheta(config)) }
+  return { table: rotaryTable(g.at('rotary'), positions, { width: config.headDim, theta: ropeTheta(config) }) }
 }
 
 function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, form: FalconForm, places: Places): Value {

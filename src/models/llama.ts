@@ -34,7 +34,7 @@ export const llama: ModelFamily = {
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, config.headDim, ropeTheta(config))
+    const table = rotaryTable(g.at('rotary'), model.positions, { width: config.headDim, theta: ropeTheta(config) })
     let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]

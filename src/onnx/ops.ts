@@ -41,6 +41,10 @@ export function cosine(g: GraphBuilder, a: Value): Value {
   return g.node('Cos', [a])
 }
 
+export function tanh(g: GraphBuilder, a: Value): Value {
+  return g.node('Tanh', [a])
+}
+
 export function sine(g: GraphBuilder, a: Value): Value {
   return g.node('Sin', [a])
 }

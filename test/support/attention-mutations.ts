@@ -52,8 +52,8 @@ export const withReversedQueries: Attend = (g, spec, inputs, step) => {
 export function withoutRotation(theta: number, tokens: number): Attend {
   return (g, spec, inputs, step) => {
     const positions = g.integers(Array.from({ length: tokens }, (_, position) => position))
-    const { cos, sin } = rotaryTable(g.at('back'), positions, spec.keyDim, theta)
-    const back = (x: Value) => rotate(g.at('back'), x, { cos, sin: negate(g.at('back'), sin) }, spec.keyDim)
+    const { cos, sin, width } = rotaryTable(g.at('back'), positions, { width: spec.keyDim, theta })
+    const back = (x: Value) => rotate(g.at('back'), x, { cos, sin: negate(g.at('back'), sin), width }, spec.keyDim)
     return attend(g, spec, { ...inputs, query: back(inputs.query), key: back(inputs.key) }, step)
   }
 }
