@@ -24,6 +24,8 @@ export interface AttentionSpec {
   scale: number
   /** a score s becomes cap x tanh(s / cap) before the mask (Gemma 2, section 2) */
   softCap?: number
+  /** tokens a query may look back, itself included (Beltagy et al. 2020, section 3.1); absent: all earlier ones */
+  window?: number
 }
 
 /** What all layers of a step share: sizes of this step's tensors, and the mask. */
