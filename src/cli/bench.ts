@@ -13,6 +13,7 @@ import {
   collect,
   examples,
   labelOption,
+  listOf,
   marginOption,
   oneOf,
   percentage,
@@ -61,7 +62,7 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option('--target-precision <PERCENT>', 'go on until the interval of the ratio is +- so wide', percentage(0.01, 50))
     .option('--max-seconds <N>', 'bound on the measuring of each test', wholeNumber(1, 86_400))
     .addOption(marginOption())
-    .option('--runtime <ENGINE>', runtimes.join(', '), oneOf(runtimes))
+    .option('--runtime <LIST>', `each model in ${runtimes.join(', ')} (default: KVSCOPE)`, listOf(runtimes))
     .option('--dtype <TYPE>', `weights as ${weightDtypes.join(', ')} (default: as stored)`, oneOf(weightDtypes))
     .option('--device <DEVICE>', `${devices.join(', ')} (default: CPU)`, oneOf(devices))
     .option('--order <ORDER>', 'of the models in a block: random, given', oneOf(['RANDOM', 'GIVEN'] as const))

@@ -39,6 +39,12 @@ export function oneOf<T extends string>(choices: readonly T[]): (text: string) =
   }
 }
 
+/** The same of a list: `kvscope,transformers-js`, each once. */
+export function listOf<T extends string>(choices: readonly T[]): (text: string) => T[] {
+  const one = oneOf(choices)
+  return (text) => [...new Set(text.split(',').map((part) => one(part.trim())))]
+}
+
 /** A percentage as a share: `2`, `0.5` or `2%`. */
 export function percentage(least: number, most: number): (text: string) => number {
   return (text) => {

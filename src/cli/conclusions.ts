@@ -146,7 +146,7 @@ function differentModels(run: BenchmarkRun, labels: readonly string[]): string {
 
 /** What the run cannot say, whatever its figures. */
 function missing(run: BenchmarkRun): string {
-  const single = run.series.some((series) => series.phase === 'LOAD')
+  const single = run.series.some(({ phase, samples }) => phase === 'LOAD' && samples.length === 1)
     ? ' Load and cold are single values and carry no interval.'
     : ''
   const quality = run.subjects.some((subject) => subject.synthetic)

@@ -30,7 +30,7 @@ export interface BenchOptions {
   targetPrecision?: number
   /** largest difference that counts as none, as a share */
   margin: number
-  runtime?: 'KVSCOPE' | 'TRANSFORMERS_JS'
+  runtime?: ('KVSCOPE' | 'TRANSFORMERS_JS')[]
   dtype?: 'F32' | 'F16' | 'BF16'
   device?: 'CPU' | 'CUDA' | 'WEBGPU' | 'COREML' | 'DIRECTML'
   order?: 'RANDOM' | 'GIVEN'

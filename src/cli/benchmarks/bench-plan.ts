@@ -93,22 +93,23 @@ function subjectsOf(
   options: BenchOptions,
   sweep: AskedSweep | null,
 ): StartBenchmarkInput['subjects'] {
-  const { runtime, dtype, device } = options
+  const { dtype, device } = options
   const shared = {
-    ...(runtime === undefined ? {} : { runtime }),
     ...(dtype === undefined ? {} : { dtype }),
     ...(device === undefined ? {} : { device }),
   }
   const threads = sweep?.axis === 'THREADS' ? [null] : (options.threads ?? [null])
   const pooled = [null, ...(options.kvHeads ?? []).map((kvHeads) => ({ kvHeads }))]
+  const runtimes = options.runtime ?? [null]
+  // An export brings a graph of its own, whose heads nobody pools: beside the engine it runs the model as it is.
+  const variants = pooled.flatMap((convert) =>
+    runtimes
+      .filter((runtime) => convert === null || runtimes.length === 1 || runtime !== 'TRANSFORMERS_JS')
+      .map((runtime) => ({ ...(convert === null ? {} : { convert }), ...(runtime === null ? {} : { runtime }) })),
+  )
   return sources.flatMap((source) =>
-    pooled.flatMap((convert) =>
-      threads.map((count) => ({
-        source,
-        ...shared,
-        ...(convert === null ? {} : { convert }),
-        ...(count === null ? {} : { threads: count }),
-      })),
+    variants.flatMap((variant) =>
+      threads.map((count) => ({ source, ...shared, ...variant, ...(count === null ? {} : { threads: count }) })),
     ),
   )
 }

@@ -5,7 +5,7 @@ import type { Verdict } from '../../stats/verdict.ts'
 import type { BenchmarkRun, SeriesComparison } from '../benchmark-run.ts'
 import { subjectLabels } from '../run-labels.ts'
 
-/** Phases that carry a verdict: load and the cold pass are single values. */
+/** Phases that carry a verdict: of a load and a cold pass the system's page cache decides more than the model. */
 const judged: readonly string[] = ['FORWARD', 'PREFILL', 'DECODE', 'COMBINED']
 
 /** What a verdict is painted with; its word says the same without colour. */

@@ -12,7 +12,7 @@ describe("the demo's plan", () => {
       ['gpt2-medium', 0, 4],
       ['gpt2-medium', 0, 1],
     ])
-    expect(tests).toEqual([{ promptTokens: 512 }, { generatedTokens: 6, depth: 9 }, { generatedTokens: 6, depth: 512 }])
+    expect(tests).toEqual([{ promptTokens: 256 }, { generatedTokens: 6, depth: 9 }, { generatedTokens: 6, depth: 512 }])
     expect(prompt).toBe('the quick brown fox jumps over the lazy dog')
   })
 

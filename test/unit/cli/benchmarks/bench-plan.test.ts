@@ -26,6 +26,16 @@ describe('what a command line asks for', () => {
     expect(plan(one)).toMatchObject({ names: ['pp512', 'tg128'], blocks: 5, targetPrecision: null, maxSeconds: null })
   })
 
+  it('runs each model in every engine asked for, and pools heads in its own alone', () => {
+    const { subjects } = plan(one, { runtime: ['KVSCOPE', 'TRANSFORMERS_JS'], kvHeads: [1] })
+    expect(subjects.map(({ runtime, convert }) => [runtime, convert?.kvHeads ?? null])).toEqual([
+      ['KVSCOPE', null],
+      ['TRANSFORMERS_JS', null],
+      ['KVSCOPE', 1],
+    ])
+    expect(plan(one, { runtime: ['TRANSFORMERS_JS'] }).subjects).toMatchObject([{ runtime: 'TRANSFORMERS_JS' }])
+  })
+
   it('goes on until two models can be told apart, unless trials or a precision were asked for', () => {
     expect(plan(two)).toMatchObject({ targetPrecision: 0.01, maxSeconds: 150 })
     expect(plan(two, { nPrompt: [1, 2, 3], nDepth: [0, 9] })).toMatchObject({ maxSeconds: 60 })
