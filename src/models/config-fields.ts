@@ -30,14 +30,24 @@ export function flag(config: ModelConfig, field: string, fallback: boolean): boo
 }
 
 /**
- * One layer's K/V heads, for families whose layers all cache plain keys and values.
+ * One layer's K/V heads, for families whose layers all cache plain keys and values of every token.
  * @throws AppError CONFIG_UNSUPPORTED for a latent cache, a window, or a number that does not divide the heads
  */
 export function kvHeadsOf(config: ModelConfig, layer: number): number {
+  const { kvHeads, window } = kvShapeOf(config, layer)
+  return window === undefined ? kvHeads : refuse(config, 'sliding_window', window)
+}
+
+/**
+ * One layer's K/V heads and its window, for families whose layers cache plain keys and values; spread into an
+ * AttentionSpec.
+ * @throws AppError CONFIG_UNSUPPORTED for a latent cache, or a number that does not divide the heads
+ */
+export function kvShapeOf(config: ModelConfig, layer: number): { kvHeads: number; window?: number } {
   const shape = config.attention[layer]
   if (!shape) return refuse(config, 'layers', layer)
-  if (shape.window !== null) return refuse(config, 'sliding_window', shape.window)
-  if (shape.latent !== null || shape.kvHeads === null) return refuse(config, 'kv_lora_rank', shape.latent?.rank)
-  if (config.heads % shape.kvHeads !== 0) return refuse(config, 'num_key_value_heads', shape.kvHeads)
-  return shape.kvHeads
+  const { kvHeads, window, latent } = shape
+  if (latent !== null || kvHeads === null) return refuse(config, 'kv_lora_rank', latent?.rank)
+  if (config.heads % kvHeads !== 0) return refuse(config, 'num_key_value_heads', kvHeads)
+  return window === null ? { kvHeads } : { kvHeads, window }
 }
