@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
+from transformers import DynamicCache
 
+from float64 import float64
 from head_weights import head_weights
 
 GOLDEN = Path(__file__).resolve().parents[2] / "test" / "golden"
@@ -48,14 +50,21 @@ def pooled_rows(weights, heads, dim, fused):
     return out
 
 
-def draw_tokens(generator):
-    return torch.randint(0, VOCABULARY, (1, TOKENS), generator=generator)
+def draw_tokens(generator, count=TOKENS):
+    """Take more than TOKENS where a window or a rotary table would not show otherwise."""
+    return torch.randint(0, VOCABULARY, (1, count), generator=generator)
+
+
+def other_tokens(tokens):
+    """A second, shorter sequence, which the engine runs in one batch with the first."""
+    return (tokens.flip(1)[:, : tokens.shape[1] * 3 // 5] * 3 + 5) % VOCABULARY
 
 
 def load(architecture, config, weights, prefix, implementation="eager"):
     """The model in float64 with these weights, whose names lack `prefix` but for the head's."""
     config._attn_implementation = implementation
-    model = architecture(config).double().eval()
+    with float64():
+        model = architecture(config).double().eval()
     wanted = {prefix + key if not key.startswith("lm_head") else key: value.double()
               for key, value in weights.items() if not key.endswith(".attn.bias")}
     missing, unexpected = model.load_state_dict(wanted, strict=False)
@@ -65,27 +74,83 @@ def load(architecture, config, weights, prefix, implementation="eager"):
 
 
 def run(architecture, config, weights, tokens, copies, prefix):
-    """Logits of every position, attention of every head, and K/V with one head of each run of copies."""
+    """The model, and what it computes of the tokens: see `compute`."""
     model = load(architecture, config, weights, prefix)
-    with torch.no_grad():
-        return model, outcome(model(tokens, use_cache=True, output_attentions=True), copies)
+    return model, compute(model, tokens, copies)
 
 
-def outcome(out, copies):
+def compute(model, tokens, copies=1):
+    """Logits of every position, attention of every head, and K/V with one head of each run of copies; the same of another
+    sequence as `other`. Where the model itself computes something else of the tokens in chunks or one by one (a rotary base
+    that follows the length), that too, as `chunked` and `stepped`."""
+    count = tokens.shape[1]
+    whole = outcome(forward(model, tokens, [count]), copies)
+    result = whole | {"other": outcome(forward(model, other_tokens(tokens), [count * 3 // 5]), copies)}
+    for name, pieces in (("chunked", chunks(count)), ("stepped", [1] * count)):
+        part = outcome(forward(model, tokens, pieces), copies)
+        if any(far(part[key], whole[key]) for key in tensors(whole)):
+            result[name] = part
+    return result
+
+
+def chunks(count):
+    return [5, 4, count - 9]
+
+
+def far(actual, expected):
+    return float((actual - expected).abs().max()) > 1e-9 * float(expected.abs().max())
+
+
+def forward(model, tokens, pieces):
+    """The model's outputs for tokens given piece by piece, joined; its cache keeps every row, those out of a window too."""
+    cache = DynamicCache()
+    logits, attentions = [], []
+    with torch.no_grad(), float64():
+        for piece in tokens.split(pieces, dim=1):
+            out = model(piece, past_key_values=cache, use_cache=True, output_attentions=True)
+            logits.append(out.logits)
+            attentions.append(out.attentions)
+    wide = tokens.shape[1]
+    padded = [[torch.nn.functional.pad(piece, (0, wide - piece.shape[-1])) for piece in layer] for layer in zip(*attentions)]
+    out.logits, out.attentions = torch.cat(logits, 1), [torch.cat(layer, 2) for layer in padded]
+    return out
+
+
+def outcome(out, copies=1):
+    """What is kept of a model's outputs: logits [T, vocabulary], attention [layers, H, T, T], keys and values [layers, KV, T,
+    d] as they are cached (turned), or one latent [layers, 1, T, rank + rope] where that is what the cache holds."""
     keys = torch.stack([layer.keys[0] for layer in out.past_key_values.layers])
     values = torch.stack([layer.values[0] for layer in out.past_key_values.layers])
     attention = torch.stack([layer[0] for layer in out.attentions])
     for cached in (keys, values):
         runs = cached.unflatten(1, (-1, copies))
         assert torch.equal(runs, runs[:, :, :1].expand_as(runs)), "copied heads differ"
-    # Scores up to a constant a row: the log of a probability against the row's mean over what it may see.
-    logs = attention.double().clamp_min(1e-300).log()
-    seen = torch.tril(torch.ones(TOKENS, TOKENS)).bool()
-    centred = [logs[..., row, : row + 1] - logs[..., row, : row + 1].mean(-1, keepdim=True) for row in range(1, TOKENS)]
-    span = max(float(row.abs().max()) for row in centred)
-    assert SPAN[0] < span < SPAN[1], f"scores span {span:.2f}"
-    assert float(attention[..., ~seen].abs().max()) == 0
-    return {"span": span, "logits": out.logits[0], "attention": attention, "keys": keys[:, ::copies], "values": values[:, ::copies]}
+    windows, span = look(attention)
+    latent = keys.shape[1] == 1 and keys.shape[-1] != values.shape[-1]
+    cached = {"latent": torch.cat([keys, values], -1)} if latent else {"keys": keys[:, ::copies], "values": values[:, ::copies]}
+    return {"span": span, "windows": windows, "logits": out.logits[0], "attention": attention} | cached
+
+
+def look(attention):
+    """Each layer's window, None where tokens see all before them, and how far apart the scores of a row lie, up to a constant
+    a row: the log of a probability against the row's mean over what it may see."""
+    tokens = attention.shape[-1]
+    distance = torch.arange(tokens)[:, None] - torch.arange(tokens)
+    windows, spans = [], []
+    for layer in attention.double():
+        seen = (layer > 0).all(0)
+        width = int(seen[-1].sum())
+        assert torch.equal(seen, (distance >= 0) & (distance < width)), "what tokens see is no window"
+        assert float(layer[:, ~seen].abs().max()) == 0
+        windows.append(width if width < tokens else None)
+        for row in range(1, tokens):
+            logs = layer[:, row, seen[row]].log()
+            spans.append(float((logs - logs.mean(-1, keepdim=True)).abs().max()))
+    return windows, max(spans)
+
+
+def tensors(result):
+    return {key: value for key, value in result.items() if isinstance(value, torch.Tensor)}
 
 
 def hub_config(config, left_out=()):
@@ -97,27 +162,31 @@ def hub_config(config, left_out=()):
     return {key: value for key, value in plain.items() if not key.startswith("_")}
 
 
-def write(family, models):
-    """models: dicts of name, config (a dict), weights, tokens, runs [(KV heads, outcome)], and the model to split."""
-    folder = GOLDEN / family
+def write(name, models):
+    """models: dicts of name, config (a dict), weights, tokens, runs [(KV heads, outcome)], and the model to split, or as
+    `cut` its heads' matrices themselves. A latent cache has no K/V heads: its run says None."""
+    folder = GOLDEN / name
     shutil.rmtree(folder, ignore_errors=True)
     cases = []
     for case in models:
-        name = case["name"]
-        place = folder / name
+        place = folder / case["name"]
         place.mkdir(parents=True)
         save(case["weights"], place / "model.safetensors", metadata={"format": "pt"})
         (place / "config.json").write_text(json.dumps(case["config"], indent=2, sort_keys=True) + "\n")
-        save(head_weights(case["model"]), place / "head-weights.safetensors")
+        save(case["cut"] if "cut" in case else head_weights(case["model"]), place / "head-weights.safetensors")
         for kv_heads, result in case["runs"]:
-            file = f"{name}/expected-kv{kv_heads}.safetensors"
-            save({key: result[key] for key in ("logits", "attention", "keys", "values")}, folder / file)
-            cases.append({"model": name, "kvHeads": kv_heads, "tokens": case["tokens"][0].tolist(), "expected": file,
+            assert SPAN[0] < result["span"] < SPAN[1], f"scores span {result['span']:.2f}"
+            file = f"{case['name']}/expected-{'latent' if kv_heads is None else f'kv{kv_heads}'}.safetensors"
+            nested = {f"{part}.{key}": value for part, inner in result.items() if isinstance(inner, dict)
+                      for key, value in tensors(inner).items()}
+            save(tensors(result) | nested, folder / file)
+            cases.append({"model": case["name"], "kvHeads": kv_heads, "tokens": case["tokens"][0].tolist(),
+                          "other": other_tokens(case["tokens"])[0].tolist(), "windows": result["windows"], "expected": file,
                           "scoreSpan": round(result["span"], 2)})
     about = {"torch": torch.__version__, "transformers": transformers.__version__, "cases": cases}
     (folder / "cases.json").write_text(json.dumps(about, indent=1) + "\n")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(family, [(case["model"], case["kvHeads"], case["scoreSpan"]) for case in cases], f"{size / 1000:.0f} kB")
+    print(name, [(case["model"], case["kvHeads"], case["scoreSpan"], case["windows"]) for case in cases], f"{size / 1000:.0f} kB")
 
 
 def save(tensors, path, metadata=None):

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from transformers import FalconConfig, FalconForCausalLM
 from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 
-from checkpoints import GOLDEN, POSITIONS, VOCABULARY, draw_tokens, hub_config, load, normal, outcome, per_head_rows, pooled_rows
+from checkpoints import GOLDEN, POSITIONS, VOCABULARY, draw_tokens, hub_config, load, normal, other_tokens, outcome, per_head_rows, pooled_rows
+from float64 import float64
 
 # Numbers of heads, a power of two and not, and positions beyond 256, which bfloat16 has to round.
 ALIBI_HEADS = (11, 32, 71)
@@ -103,16 +104,20 @@ def run_falcon(config, weights, tokens, copies):
     if config.alibi:
         for block in model.transformer.h:
             block.self_attention.register_forward_pre_hook(without_alibi, with_kwargs=True)
-    with torch.no_grad():
-        expected = usual(tokens, use_cache=True)
-        out = model(tokens, use_cache=True, output_attentions=True)
-    off = float((out.logits - expected.logits).abs().max())
-    assert off < 1e-12 * float(expected.logits.abs().max()), off
-    out.logits, out.past_key_values = expected.logits, expected.past_key_values
-    return model, outcome(out, copies)
+
+    def read(ids):
+        with torch.no_grad(), float64():
+            expected = usual(ids, use_cache=True)
+            out = model(ids, use_cache=True, output_attentions=True)
+        off = float((out.logits - expected.logits).abs().max())
+        assert off < 1e-12 * float(expected.logits.abs().max()), off
+        out.logits, out.past_key_values = expected.logits, expected.past_key_values
+        return outcome(out, copies)
+
+    return model, read(tokens) | {"other": read(other_tokens(tokens))}
 
 
-def write_alibi():
+def write_beside():
     """The bias itself, [heads, positions], as the model adds it to scores before they are scaled."""
     mask = torch.ones(1, max(ALIBI_POSITIONS) + 1, dtype=torch.long)
     tables = {f"heads{heads}": build_alibi_tensor(mask, heads, torch.float32)[:, 0, ALIBI_POSITIONS] for heads in ALIBI_HEADS}
