@@ -50,11 +50,29 @@ export function linearMlp(
 
 /** down(activation(gate(x)) * up(x)), SwiGLU where the activation is silu (Shazeer 2020, eq. 6). x: [B, S, hiddenSize] */
 export function gatedMlp(model: ModelBuilder, g: GraphBuilder, x: Value, name: string, bias: boolean): Value {
-  const { hiddenSize, intermediateSize, activation } = model.config
-  const widen = { inputs: hiddenSize, outputs: intermediateSize, bias }
-  const gate = linear(model, g.at('gate_proj'), x, `${name}.gate_proj`, widen) // [B, S, intermediateSize]
-  const up = linear(model, g.at('up_proj'), x, `${name}.up_proj`, widen)
-  const gated = multiply(g, findActivation(activation)(g, gate), up)
-  const narrow = { inputs: intermediateSize, outputs: hiddenSize, bias }
-  return linear(model, g.at('down_proj'), gated, `${name}.down_proj`, narrow)
+  const parts = { gate: `${name}.gate_proj`, up: `${name}.up_proj`, down: `${name}.down_proj` }
+  return gatedParts(model, g, x, { ...parts, inner: model.config.intermediateSize, bias })
+}
+
+/** Where a gated MLP lies, names without `.weight`, and how wide it is inside. */
+export interface GatedParts {
+  gate: string
+  up: string
+  down: string
+  inner: number
+  bias: boolean
+}
+
+/** The same by the names and the width given. x: [..., hiddenSize] -> the same */
+export function gatedParts(
+  model: ModelBuilder,
+  g: GraphBuilder,
+  x: Value,
+  { gate, up, down, inner, bias }: GatedParts,
+): Value {
+  const { hiddenSize, activation } = model.config
+  const widen = { inputs: hiddenSize, outputs: inner, bias }
+  const opened = findActivation(activation)(g, linear(model, g.at('gate_proj'), x, gate, widen)) // [..., inner]
+  const gated = multiply(g, opened, linear(model, g.at('up_proj'), x, up, widen))
+  return linear(model, g.at('down_proj'), gated, down, { inputs: inner, outputs: hiddenSize, bias })
 }

@@ -129,5 +129,47 @@ export function relu(g: GraphBuilder, x: Value): Value {
 
 /** x * sigmoid(x), also called swish. */
 export function silu(g: GraphBuilder, x: Value): Value {
-  return multiply(g, x, g.node('Sigmoid', [x]))
+  return multiply(g, x, sigmoid(g, x))
+}
+
+export function sigmoid(g: GraphBuilder, x: Value): Value {
+  return g.node('Sigmoid', [x])
+}
+
+export function divide(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Div', [a, b])
+}
+
+/** Sizes of a tensor, as a vector of int64. */
+export function shapeOf(g: GraphBuilder, value: Value): Value {
+  return g.node('Shape', [value])
+}
+
+export function reduceSum(g: GraphBuilder, value: Value, axis: number, keepAxis: boolean): Value {
+  return g.node('ReduceSum', [value, g.integers([axis])], { attributes: { keepdims: keepAxis ? 1 : 0 } })
+}
+
+export function reduceMax(g: GraphBuilder, value: Value, axis: number): Value {
+  return g.node('ReduceMax', [value, g.integers([axis])], { attributes: { keepdims: 0 } })
+}
+
+/** The `count` largest (or smallest) entries along the last axis, in their order, and where they stand. */
+export function topK(
+  g: GraphBuilder,
+  value: Value,
+  count: number | Value,
+  largest = true,
+): Record<'values' | 'indices', Value> {
+  const taken = typeof count === 'number' ? g.integers([count]) : count
+  return g.nodeWithOutputs('TopK', [value, taken], ['values', 'indices'], { attributes: { largest: largest ? 1 : 0 } })
+}
+
+/** Indices [...] -> [..., depth], int64: 1 where the last axis stands at the index, 0 elsewhere. */
+export function oneHot(g: GraphBuilder, indices: Value, depth: number): Value {
+  return g.node('OneHot', [indices, g.integers([depth]), g.integers([0, 1])])
+}
+
+/** Entries of the last axis by index: value [..., n], indices [..., m] -> [..., m] */
+export function gatherLast(g: GraphBuilder, value: Value, indices: Value): Value {
+  return g.node('GatherElements', [value, indices], { attributes: { axis: -1 } })
 }
