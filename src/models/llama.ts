@@ -1,13 +1,12 @@
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
-import { mergeHeads, splitHeads } from './attention.ts'
 import { flag, kvHeadsOf, requireNeutral } from './config-fields.ts'
 import { embed, languageModelHead } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
-import { linear } from './linear.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, requirePlainRope, ropeTheta, rotaryTable, rotate } from './rope.ts'
+import { type RotaryTable, requirePlainRope, ropeTheta, rotaryTable } from './rope.ts'
+import { selfAttention } from './self-attention.ts'
 
 /** Llama (Touvron et al. 2023): RMS norms, rotary positions, SwiGLU, grouped K/V heads, separate projections. */
 export const llama: ModelFamily = {
@@ -49,34 +48,10 @@ export const llama: ModelFamily = {
 function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
   const name = `model.layers.${layer}`
   const normed = rmsNorm(model, g.at('input_layernorm'), x, `${name}.input_layernorm`)
-  const attended = add(g.at('attn'), x, attention(model, g.at('attn'), normed, layer, table))
+  const attention = flag(model.config, 'attention_bias', false)
+  const form = { bias: attention, outputBias: attention, table }
+  const attended = add(g.at('attn'), x, selfAttention(model, g.at('attn'), normed, layer, `${name}.self_attn`, form))
   const again = rmsNorm(model, g.at('post_attention_layernorm'), attended, `${name}.post_attention_layernorm`)
   const bias = flag(model.config, 'mlp_bias', false)
   return add(g.at('mlp'), attended, gatedMlp(model, g.at('mlp'), again, `${name}.mlp`, bias))
-}
-
-function attention(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
-  const { hiddenSize, heads, headDim } = model.config
-  const kvHeads = kvHeadsOf(model.config, layer)
-  const bias = flag(model.config, 'attention_bias', false)
-  const name = `model.layers.${layer}.self_attn`
-  const project = (part: string, count: number) =>
-    splitHeads(
-      g.at(part),
-      linear(model, g.at(part), x, `${name}.${part}`, { inputs: hiddenSize, outputs: count * headDim, bias }),
-      count,
-      headDim,
-    )
-  const context = model.attend(
-    g,
-    layer,
-    { heads, kvHeads, keyDim: headDim, valueDim: headDim, scale: 1 / Math.sqrt(headDim) },
-    {
-      query: rotate(g.at('q_rotary'), project('q_proj', heads), table, headDim), // [B, H, S, d]
-      key: rotate(g.at('k_rotary'), project('k_proj', kvHeads), table, headDim), // [B, KV, S, d], cached rotated
-      value: project('v_proj', kvHeads), // [B, KV, S, d]
-    },
-  ) // [B, H, S, d]
-  const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
-  return linear(model, g.at('o_proj'), merged, `${name}.o_proj`, { inputs: heads * headDim, outputs: hiddenSize, bias })
 }
