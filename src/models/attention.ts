@@ -106,7 +106,11 @@ export function attend(
  * a change of shape alone; with a K/V head for every query head, none. Every size is spelled out, as w may be zero rows
  * of cache, and ONNX's -1 cannot be told beside a zero.
  */
-function folding(g: GraphBuilder, { heads, kvHeads }: AttentionSpec, { sizes: { batch, tokens } }: AttentionStep) {
+export function folding(
+  g: GraphBuilder,
+  { heads, kvHeads }: Pick<AttentionSpec, 'heads' | 'kvHeads'>,
+  { sizes: { batch, tokens } }: AttentionStep,
+): Record<'fold' | 'unfold', (x: Value, width: Value) => Value> {
   if (heads === kvHeads) {
     const same = (x: Value) => x
     return { fold: same, unfold: same }

@@ -5,9 +5,10 @@ import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
 import { add, cast, concat, expand, gather, lastOf, range, sizeOf } from '../onnx/ops.ts'
 import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
-import { type Attend, type AttentionStep, attend } from './attention.ts'
+import { type Attend, type AttentionOutputs, type AttentionStep, attend } from './attention.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import type { CacheSlot } from './kv-cache.ts'
+import { type AttendLatent, attendLatent, latentWidth } from './mla.ts'
 import { openWeights } from './weights.ts'
 
 export interface DecoderOptions {
@@ -18,6 +19,8 @@ export interface DecoderOptions {
   attention: boolean | AttentionCapture
   /** the attention block; another one is for experiments with it */
   attend?: Attend
+  /** the same of layers that cache a latent */
+  attendLatent?: AttendLatent
 }
 
 /** Which attention probabilities a graph returns, and how. */
@@ -32,7 +35,7 @@ export interface AttentionCapture {
 /** A model as one graph, which serves a prompt whole, a prompt in chunks, and single tokens alike. */
 export interface Decoder {
   model: EncodedModel
-  /** a key and a value for every layer, in that order */
+  /** a key and a value for every layer, in that order, or the latent with its rotary key */
   slots: CacheSlot[]
   /** outputs with the probabilities of the layers asked for, ascending, [B, H, S, P + S] */
   attentionOutputs: string[]
@@ -67,6 +70,34 @@ export function buildDecoder(
   const positions = graph.input(inputNames.positions, 'int64', ['S'])
   const step = attentionStep(graph)
 
+  /** One tensor of a layer's cache: what the step is fed of it, and the new rows that it returns. */
+  function cache(layer: number, part: string, heads: number, width: number) {
+    const slot = { input: `past/layers.${layer}/${part}`, output: `present/layers.${layer}/${part}`, heads, width }
+    slots.push(slot)
+    return {
+      cached: graph.input(slot.input, 'float32', ['B', heads, 'P', width]),
+      returns: (rows: Value) => graph.output(slot.output, rows, 'float32', ['B', heads, 'S', width]),
+    }
+  }
+
+  /** The context, once the probabilities are made an output where they are asked for. */
+  function captured(
+    g: GraphBuilder,
+    layer: number,
+    heads: number,
+    { context, probabilities }: AttentionOutputs,
+  ): Value {
+    const capture = captureOf(options.attention, layer)
+    if (capture === null) return context
+    const name = `attention/layers.${layer}`
+    const at = g.at('captured')
+    const kept = capture.heads === null ? probabilities : gather(at, probabilities, g.integers(capture.heads), 1)
+    const rounded = capture.type === 'float32' ? kept : cast(at, kept, capture.type)
+    graph.output(name, rounded, capture.type, ['B', capture.heads?.length ?? heads, 'S', 'T'])
+    attentionOutputs.push(name)
+    return context
+  }
+
   const model: ModelBuilder = {
     config,
     graph,
@@ -75,32 +106,19 @@ export function buildDecoder(
     weight: weights.take,
     keyPositions: step.keyPositions,
     attend(g, layer, spec, heads) {
-      const cache = (part: string, width: number) => {
-        const slot = {
-          input: `past/layers.${layer}/${part}`,
-          output: `present/layers.${layer}/${part}`,
-          heads: spec.kvHeads,
-          width,
-        }
-        slots.push(slot)
-        return { slot, cached: graph.input(slot.input, 'float32', ['B', spec.kvHeads, 'P', width]) }
-      }
-      const keys = cache('key', spec.keyDim)
-      const values = cache('value', spec.valueDim)
+      const keys = cache(layer, 'key', spec.kvHeads, spec.keyDim)
+      const values = cache(layer, 'value', spec.kvHeads, spec.valueDim)
       const inputs = { ...heads, cachedKey: keys.cached, cachedValue: values.cached }
-      const { context, probabilities } = (options.attend ?? attend)(g, spec, inputs, step)
-      graph.output(keys.slot.output, heads.key, 'float32', ['B', spec.kvHeads, 'S', spec.keyDim])
-      graph.output(values.slot.output, heads.value, 'float32', ['B', spec.kvHeads, 'S', spec.valueDim])
-      const capture = captureOf(options.attention, layer)
-      if (capture !== null) {
-        const name = `attention/layers.${layer}`
-        const at = g.at('captured')
-        const kept = capture.heads === null ? probabilities : gather(at, probabilities, g.integers(capture.heads), 1)
-        const rounded = capture.type === 'float32' ? kept : cast(at, kept, capture.type)
-        graph.output(name, rounded, capture.type, ['B', capture.heads?.length ?? spec.heads, 'S', 'T'])
-        attentionOutputs.push(name)
-      }
-      return context
+      const attended = (options.attend ?? attend)(g, spec, inputs, step)
+      keys.returns(heads.key)
+      values.returns(heads.value)
+      return captured(g, layer, spec.heads, attended)
+    },
+    attendLatent(g, layer, spec, inputs) {
+      const { cached, returns } = cache(layer, 'latent', 1, latentWidth(spec))
+      const attended = (options.attendLatent ?? attendLatent)(g, spec, { ...inputs, cached }, step)
+      returns(concat(g.at('row'), [inputs.latent, inputs.rotaryKey], -1))
+      return captured(g, layer, spec.heads, attended)
     },
   }
 

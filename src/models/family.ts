@@ -1,6 +1,7 @@
 import type { Family, ModelConfig } from '../architecture/model-config.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import type { AttentionSpec } from './attention.ts'
+import type { LatentInputs, LatentSpec } from './mla.ts'
 
 /** What a family's file builds its graph with. B batch, S new tokens. */
 export interface ModelBuilder {
@@ -19,6 +20,8 @@ export interface ModelBuilder {
   weight(name: string, shape: readonly number[]): Value
   /** Attention of one layer over its cached and its new tokens; the new keys and values join the cache. */
   attend(g: GraphBuilder, layer: number, spec: AttentionSpec, heads: NewHeads): Value // [B, H, S, valueDim]
+  /** The same of a layer that caches a latent (MLA); the new latents and rotary keys join the cache. */
+  attendLatent(g: GraphBuilder, layer: number, spec: LatentSpec, inputs: Omit<LatentInputs, 'cached'>): Value
 }
 
 export interface NewHeads {

@@ -14,6 +14,8 @@ export interface RmsNormForm {
   width?: number
   /** the gain is 1 + weight, as Gemma stores it, and not the weight itself */
   unitOffset?: boolean
+  /** the config's unless said */
+  epsilon?: number
 }
 
 /**
@@ -25,10 +27,10 @@ export function rmsNorm(
   g: GraphBuilder,
   x: Value,
   name: string,
-  { width = model.config.hiddenSize, unitOffset = false }: RmsNormForm = {},
+  { width = model.config.hiddenSize, unitOffset = false, epsilon = model.config.normEpsilon }: RmsNormForm = {},
 ): Value {
   const weight = model.weight(`${name}.weight`, [width])
   // Of weights alone: the runtime computes it once, at load.
   const gain = unitOffset ? add(g.at('gain'), weight, g.floats([1])) : weight
-  return rmsNormalization(g, x, gain, model.config.normEpsilon)
+  return rmsNormalization(g, x, gain, epsilon)
 }
