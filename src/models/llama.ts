@@ -1,3 +1,4 @@
+import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { flag, kvHeadsOf, requireNeutral } from './config-fields.ts'
@@ -5,7 +6,7 @@ import { embed, languageModelHead } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, requirePlainRope, ropeTheta, rotaryTable } from './rope.ts'
+import { type RotaryTable, requireWholeRope, rotaryTable } from './rope.ts'
 import { selfAttention } from './self-attention.ts'
 
 /** Llama (Touvron et al. 2023): RMS norms, rotary positions, SwiGLU, grouped K/V heads, separate projections. */
@@ -17,8 +18,7 @@ export const llama: ModelFamily = {
     for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
     flag(config, 'attention_bias', false)
     flag(config, 'mlp_bias', false)
-    ropeTheta(config)
-    requirePlainRope(config)
+    requireWholeRope(config)
     requireNeutral(config, {
       sliding_window: [],
       use_sliding_window: [false],
@@ -33,7 +33,7 @@ export const llama: ModelFamily = {
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, { width: config.headDim, theta: ropeTheta(config) })
+    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
     let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]

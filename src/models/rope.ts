@@ -1,7 +1,24 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
+import { type RotarySpec, ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
-import { add, cast, concat, cosine, multiply, negate, reshape, sine, split } from '../onnx/ops.ts'
+import {
+  add,
+  cast,
+  concat,
+  cosine,
+  greater,
+  lastOf,
+  maximum,
+  multiply,
+  negate,
+  power,
+  reshape,
+  sine,
+  split,
+  where,
+} from '../onnx/ops.ts'
 import { refuse } from './config-fields.ts'
+import { dividedFrequencies, plainFrequencies, scaledFrequencies } from './rope-frequencies.ts'
 
 /** Cosines and sines of one step's rotary angles, [S, w] each: the same for every head and sequence. */
 export interface RotaryTable {
@@ -11,24 +28,48 @@ export interface RotaryTable {
   width: number
 }
 
-/** By how much positions turn a head's values. */
-export interface RotarySpec {
-  /** values of a head that are turned: the head dim, or less of it (Black et al. 2022, section 2.1.1) */
-  width: number
-  /** base of the frequencies */
-  theta: number
+/**
+ * angle[s, i] = position[s] * frequency[i], i = 0..w/2-1, given twice side by side (Su et al. 2021, eq. 15, in the
+ * rotate_half order of Hugging Face checkpoints). Computed in float32, as transformers does. Frequencies that depend on
+ * the length (dynamic, longrope) are those of the step's last position, for all its tokens; keys already cached stay as
+ * they were turned, so that a prompt in chunks may differ from one in one piece, as it does in transformers.
+ */
+export function rotaryTable(g: GraphBuilder, positions: Value, spec: RotarySpec): RotaryTable {
+  const { width, scaling } = spec
+  const column = reshape(g, cast(g, positions, 'float32'), [-1, 1]) // [S, 1]
+  const angles = multiply(g, column, frequenciesOf(g, positions, spec)) // [S, w/2]
+  const both = concat(g, [angles, angles], -1) // [S, w]
+  const attentionFactor = scaling && 'attentionFactor' in scaling ? scaling.attentionFactor : 1
+  const scaled = (x: Value) => (attentionFactor === 1 ? x : multiply(g, x, g.floats([attentionFactor])))
+  return { cos: scaled(cosine(g, both)), sin: scaled(sine(g, both)), width }
 }
 
-/**
- * angle[s, i] = position[s] * theta^(-2i / w), i = 0..w/2-1, given twice side by side (Su et al. 2021, eq. 15, in the
- * rotate_half order of Hugging Face checkpoints). Computed in float32, as transformers does.
- */
-export function rotaryTable(g: GraphBuilder, positions: Value, { width, theta }: RotarySpec): RotaryTable {
-  const frequencies = Array.from({ length: width / 2 }, (_, i) => theta ** ((-2 * i) / width))
-  const column = reshape(g, cast(g, positions, 'float32'), [-1, 1]) // [S, 1]
-  const angles = multiply(g, column, g.floats(frequencies, [1, width / 2])) // [S, w/2]
-  const both = concat(g, [angles, angles], -1) // [S, w]
-  return { cos: cosine(g, both), sin: sine(g, both), width }
+/** [1, w/2] */
+function frequenciesOf(g: GraphBuilder, positions: Value, spec: RotarySpec): Value {
+  const { width, theta, scaling } = spec
+  const row = (values: readonly number[]) => g.floats(values, [1, width / 2])
+  if (scaling === undefined) return row(plainFrequencies(width, theta))
+  if (scaling.type === 'longrope') {
+    const { shortFactors, longFactors, originalLength } = scaling
+    const long = greater(g, lengthOf(g, positions), g.floats([originalLength]))
+    const divided = (factors: readonly number[]) => row(dividedFrequencies(width, theta, factors))
+    return where(g, long, divided(longFactors), divided(shortFactors))
+  }
+  if (scaling.type === 'dynamic') {
+    const { factor, trainedLength } = scaling
+    const length = maximum(g, lengthOf(g, positions), g.floats([trainedLength]))
+    const stretched = multiply(g, multiply(g, length, g.floats([factor])), g.floats([1 / trainedLength]))
+    const growth = power(g, add(g, stretched, g.floats([1 - factor])), g.floats([width / (width - 2)]))
+    const base = multiply(g, growth, g.floats([theta]))
+    const exponents = Array.from({ length: width / 2 }, (_, i) => (-2 * i) / width)
+    return power(g, base, row(exponents))
+  }
+  return row(scaledFrequencies(spec, scaling))
+}
+
+/** The tokens of a sequence up to the step's last, as float32 [1]. */
+function lengthOf(g: GraphBuilder, positions: Value): Value {
+  return add(g, cast(g, lastOf(g, positions, 0), 'float32'), g.floats([1]))
 }
 
 /**
@@ -44,6 +85,15 @@ export function rotate(g: GraphBuilder, x: Value, table: RotaryTable, headDim: n
   const { first, second } = split(g, x, g.integers([width / 2, width / 2]), ['first', 'second'])
   const rotated = concat(g, [negate(g, second), first], -1) // [B, n, S, w]
   return add(g, multiply(g, x, table.cos), multiply(g, rotated, table.sin))
+}
+
+/**
+ * For families whose heads are turned as a whole, whatever scaling they are given.
+ * @throws AppError CONFIG_UNSUPPORTED naming the field
+ */
+export function requireWholeRope(config: ModelConfig): void {
+  const { width } = ropeOf(config)
+  if (width !== config.headDim) refuse(config, 'partial_rotary_factor', width / config.headDim)
 }
 
 /** @throws AppError CONFIG_UNSUPPORTED where the config has no rotary base */

@@ -33,6 +33,27 @@ export function multiply(g: GraphBuilder, a: Value, b: Value): Value {
   return g.node('Mul', [a, b])
 }
 
+export function subtract(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Sub', [a, b])
+}
+
+export function greater(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Greater', [a, b])
+}
+
+export function lessOrEqual(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('LessOrEqual', [a, b])
+}
+
+export function and(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('And', [a, b])
+}
+
+/** `a` where `condition` holds, elsewhere `b`. */
+export function where(g: GraphBuilder, condition: Value, a: Value, b: Value): Value {
+  return g.node('Where', [condition, a, b])
+}
+
 export function negate(g: GraphBuilder, a: Value): Value {
   return g.node('Neg', [a])
 }
@@ -47,6 +68,15 @@ export function tanh(g: GraphBuilder, a: Value): Value {
 
 export function sine(g: GraphBuilder, a: Value): Value {
   return g.node('Sin', [a])
+}
+
+/** a to the power of b, value by value. */
+export function power(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Pow', [a, b])
+}
+
+export function maximum(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node('Max', [a, b])
 }
 
 /** Rows of `table` by index. */

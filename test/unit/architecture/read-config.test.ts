@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { withKvHeads } from '../../../src/architecture/pool-kv-heads.ts'
 import { findPreset, presets } from '../../../src/architecture/presets.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
-import { ropeScaling } from '../../../src/architecture/rope.ts'
+import { ropeOf } from '../../../src/architecture/rope.ts'
 
 const read = (name: string, changes: Record<string, unknown> = {}) =>
   readModelConfig({ ...findPreset(name).config, ...changes }, name)
@@ -115,11 +115,12 @@ describe('readModelConfig', () => {
   })
 
   it('finds a stretched rotary embedding in either spelling', () => {
-    expect(ropeScaling(read('llama-3.1-8b').raw)?.type).toBe('llama3')
-    expect(ropeScaling(read('deepseek-v3').raw)?.type).toBe('yarn')
-    expect(ropeScaling({ rope_parameters: { rope_theta: 1, rope_type: 'linear', factor: 2 } })?.type).toBe('linear')
-    expect(ropeScaling({ rope_parameters: { rope_theta: 1, rope_type: 'default' } })).toBeNull()
-    expect(ropeScaling(read('llama-2-7b').raw)).toBeNull()
+    const type = (...given: Parameters<typeof read>) => ropeOf(read(...given)).scaling?.type
+    expect(type('llama-3.1-8b')).toBe('llama3')
+    expect(type('deepseek-v3')).toBe('yarn')
+    expect(type('llama-2-7b', { rope_parameters: { rope_theta: 1, rope_type: 'linear', factor: 2 } })).toBe('linear')
+    expect(type('llama-2-7b', { rope_parameters: { rope_theta: 1, rope_type: 'default' } })).toBeUndefined()
+    expect(type('llama-2-7b')).toBeUndefined()
   })
 
   it("reads falcon-40b's first spelling, RefinedWeb", () => {
