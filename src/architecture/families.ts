@@ -4,12 +4,16 @@ import { deepSeekV2 } from './family-deepseek-v2.ts'
 import { deepSeekV3 } from './family-deepseek-v3.ts'
 import { falcon } from './family-falcon.ts'
 import { gemma } from './family-gemma.ts'
+import { gemma2 } from './family-gemma2.ts'
+import { gemma3 } from './family-gemma3.ts'
 import { gptBigCode } from './family-gpt-bigcode.ts'
 import { gptNeoX } from './family-gpt-neox.ts'
 import { gpt2 } from './family-gpt2.ts'
 import { llama } from './family-llama.ts'
 import { mistral } from './family-mistral.ts'
+import { mixtral } from './family-mixtral.ts'
 import { qwen2 } from './family-qwen2.ts'
+import { qwen3 } from './family-qwen3.ts'
 import { shown } from './fields.ts'
 import type { Family } from './model-config.ts'
 
@@ -21,8 +25,12 @@ const families: readonly ModelFamily[] = [
   falcon,
   llama,
   mistral,
+  mixtral,
   qwen2,
+  qwen3,
   gemma,
+  gemma2,
+  gemma3,
   deepSeekV2,
   deepSeekV3,
 ]

@@ -9,8 +9,12 @@ export type Family =
   | 'falcon'
   | 'llama'
   | 'mistral'
+  | 'mixtral'
   | 'qwen2'
+  | 'qwen3'
   | 'gemma'
+  | 'gemma2'
+  | 'gemma3'
   | 'deepseek_v2'
   | 'deepseek_v3'
 
@@ -52,8 +56,14 @@ export interface ModelConfig {
   activation: string
   /** base of the rotary embedding; null where the family has none */
   ropeTheta: number | null
-  /** the config.json itself, for what only one family knows */
+  /** the config.json itself, or its text part where it nests one, for what only one family knows */
   raw: Record<string, unknown>
+}
+
+/** How many of a layer's experts a token goes through. */
+export interface RoutedExperts {
+  experts: number
+  chosen: number
 }
 
 /** A tensor that a checkpoint of this config must hold, and how the family's initialiser draws it. */
@@ -62,4 +72,6 @@ export interface ExpectedTensor {
   shape: number[]
   /** normal: N(0, initializerRange²); residual: N(0, initializerRange² / 2 layers), GPT-2's scaled projections */
   init: 'normal' | 'residual' | 'zeros' | 'ones'
+  /** a routed expert's, of which a token goes through `chosen` */
+  routed?: RoutedExperts
 }

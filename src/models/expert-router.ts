@@ -69,8 +69,8 @@ export function route(model: ModelBuilder, g: GraphBuilder, x: Value, spec: Rout
   const eligible = groups === undefined ? corrected : limitToGroups(g.at('groups'), corrected, experts, groups)
   const { indices } = topK(g, eligible, chosen)
   const taken = gatherLast(g, scores, indices) // [N, k]
-  const shared = normalized ? divide(g, taken, add(g, reduceSum(g, taken, -1, true), g.floats([epsilon]))) : taken
-  return { experts: indices, weights: scale === 1 ? shared : multiply(g, shared, g.floats([scale])) }
+  const weights = normalized ? divide(g, taken, add(g, reduceSum(g, taken, -1, true), g.floats([epsilon]))) : taken
+  return { experts: indices, weights: scale === 1 ? weights : multiply(g, weights, g.floats([scale])) }
 }
 
 /** The same scores, hugely negative for experts outside the best groups. scores: [N, E] -> the same */

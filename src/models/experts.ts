@@ -27,11 +27,11 @@ export function experts(
   const routes = route(model, g.at('router'), tokens, router)
   const { rows, places } = sortByExpert(g.at('sorted'), tokens, routes, router)
   const results = rows.map((own, index) => gatedParts(model, g.at(`experts.${index}`), own, expert(index)))
-  const g2 = g.at('combined')
-  const chosen = gather(g2, concat(g2, results, 0), places) // [N k, hiddenSize], in the tokens' order
-  const byToken = reshape(g2, chosen, [-1, router.chosen, model.config.hiddenSize])
-  const weights = reshape(g2, routes.weights, [-1, 1, router.chosen])
-  const routed = reshape(g2, matMul(g2, weights, byToken), shapeOf(g2, x)) // [B, S, hiddenSize]
+  const at = g.at('combined')
+  const chosen = gather(at, concat(at, results, 0), places) // [N k, hiddenSize], in the tokens' order
+  const byToken = reshape(at, chosen, [-1, router.chosen, model.config.hiddenSize])
+  const weights = reshape(at, routes.weights, [-1, 1, router.chosen])
+  const routed = reshape(at, matMul(at, weights, byToken), shapeOf(at, x)) // [B, S, hiddenSize]
   return shared === undefined ? routed : add(g, routed, gatedParts(model, g.at('shared_experts'), x, shared))
 }
 

@@ -52,8 +52,12 @@ export function projectionLayout(
     }
     case 'llama':
     case 'mistral':
+    case 'mixtral':
     case 'qwen2':
-    case 'gemma': {
+    case 'qwen3':
+    case 'gemma':
+    case 'gemma2':
+    case 'gemma3': {
       const path = `model.layers.${layer}.self_attn`
       const weight = (part: string) => `${path}.${part}_proj.weight`
       return { axes: 'out,in', order: 'apart', Q: weight('q'), K: weight('k'), V: weight('v'), output: weight('o') }

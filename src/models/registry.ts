@@ -5,9 +5,10 @@ import type { ModelFamily } from './family.ts'
 import { gptBigCode } from './gpt-bigcode.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
+import { mixtral } from './mixtral.ts'
 
 /** The families that the engine can run. */
-export const families: readonly ModelFamily[] = [gpt2, gptBigCode, falcon, llama]
+export const families: readonly ModelFamily[] = [gpt2, gptBigCode, falcon, llama, mixtral]
 
 /**
  * The family that runs a config.
