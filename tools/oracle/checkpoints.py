@@ -81,11 +81,14 @@ def run(architecture, config, weights, tokens, copies, prefix):
 
 def compute(model, tokens, copies=1):
     """Logits of every position, attention of every head, and K/V with one head of each run of copies; the same of another
-    sequence as `other`. Where the model itself computes something else of the tokens in chunks or one by one (a rotary base
-    that follows the length), that too, as `chunked` and `stepped`."""
+    sequence as `other`, which stands in one batch with the first, filled up behind. Where the model itself computes something
+    else of the tokens in chunks or one by one (a rotary base that follows the length), that too, as `chunked` and `stepped`."""
     count = tokens.shape[1]
     whole = outcome(forward(model, tokens, [count]), copies)
-    result = whole | {"other": outcome(forward(model, other_tokens(tokens), [count * 3 // 5]), copies)}
+    other = other_tokens(tokens)
+    shorter = other.shape[1]
+    batch = forward(model, torch.cat([tokens, torch.cat([other, tokens[:, shorter:]], 1)]), [count])
+    result = whole | {"other": outcome(batch, copies, row=1, count=shorter)}
     for name, pieces in (("chunked", chunks(count)), ("stepped", [1] * count)):
         part = outcome(forward(model, tokens, pieces), copies)
         if any(far(part[key], whole[key]) for key in tensors(whole)):
@@ -116,19 +119,20 @@ def forward(model, tokens, pieces):
     return out
 
 
-def outcome(out, copies=1):
-    """What is kept of a model's outputs: logits [T, vocabulary], attention [layers, H, T, T], keys and values [layers, KV, T,
-    d] as they are cached (turned), or one latent [layers, 1, T, rank + rope] where that is what the cache holds."""
-    keys = torch.stack([layer.keys[0] for layer in out.past_key_values.layers])
-    values = torch.stack([layer.values[0] for layer in out.past_key_values.layers])
-    attention = torch.stack([layer[0] for layer in out.attentions])
+def outcome(out, copies=1, row=0, count=None):
+    """What is kept of a model's outputs for the first `count` tokens of a sequence of the batch: logits [T, vocabulary],
+    attention [layers, H, T, T], keys and values [layers, KV, T, d] as they are cached (turned), or one latent [layers, 1, T,
+    rank + rope] where that is what the cache holds."""
+    keys = torch.stack([layer.keys[row, :, :count] for layer in out.past_key_values.layers])
+    values = torch.stack([layer.values[row, :, :count] for layer in out.past_key_values.layers])
+    attention = torch.stack([layer[row, :, :count, :count] for layer in out.attentions])
     for cached in (keys, values):
         runs = cached.unflatten(1, (-1, copies))
         assert torch.equal(runs, runs[:, :, :1].expand_as(runs)), "copied heads differ"
     windows, span = look(attention)
     latent = keys.shape[1] == 1 and keys.shape[-1] != values.shape[-1]
     cached = {"latent": torch.cat([keys, values], -1)} if latent else {"keys": keys[:, ::copies], "values": values[:, ::copies]}
-    return {"span": span, "windows": windows, "logits": out.logits[0], "attention": attention} | cached
+    return {"span": span, "windows": windows, "logits": out.logits[row, :count], "attention": attention} | cached
 
 
 def look(attention):
