@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { AppError } from './errors.ts'
 
@@ -14,6 +15,20 @@ export interface Token {
   secret: string
 }
 
+/** The Hugging Face hub as Python's huggingface_hub is told of it, by the same variables. */
+export interface HubSettings {
+  /** origin and path, without a slash at the end */
+  readonly endpoint: string
+  /** null: what `tokenFile` holds, or nothing */
+  readonly token: string | null
+  /** where `hf auth login` of Python leaves its token */
+  readonly tokenFile: string
+  /** folder of the cache that is shared with Python: models--ORG--NAME/{blobs,refs,snapshots} */
+  readonly cacheDir: string
+  /** nothing is asked of the hub: the cache alone serves */
+  readonly offline: boolean
+}
+
 export interface Config {
   /** null: the embedded PostgreSQL of the data folder */
   readonly databaseUrl: string | null
@@ -25,6 +40,7 @@ export interface Config {
   readonly allowedHosts: readonly string[]
   readonly dataDir: string
   readonly modelRoots: readonly string[]
+  readonly hub: HubSettings
   readonly tokens: readonly Token[]
   readonly deviceTimeoutMs: number
   readonly runTimeoutMs: number
@@ -66,6 +82,23 @@ export const configVariables = [
     name: 'KVSCOPE_MODEL_ROOTS',
     default: 'models',
     meaning: 'folders that local checkpoints may be read from, separated as in PATH',
+  },
+  { name: 'HF_ENDPOINT', default: 'https://huggingface.co', meaning: 'hub that hub:ORG/NAME is asked of' },
+  {
+    name: 'HF_TOKEN',
+    default: '(token in HF_HOME)',
+    meaning: 'token for gated and private repositories; it is sent to HF_ENDPOINT only and never logged',
+  },
+  {
+    name: 'HF_HOME',
+    default: '~/.cache/huggingface',
+    meaning: "folder of Hugging Face's token and cache; below XDG_CACHE_HOME where that is set",
+  },
+  { name: 'HF_HUB_CACHE', default: '(hub in HF_HOME)', meaning: 'cache of downloaded models, shared with Python' },
+  {
+    name: 'HF_HUB_OFFLINE',
+    default: '0',
+    meaning: '1, ON, YES or TRUE: nothing is asked of the hub, and what is not in the cache is refused',
   },
   {
     name: 'KVSCOPE_TOKENS',
@@ -136,6 +169,12 @@ const environment = z.object({
   KVSCOPE_ALLOWED_HOSTS: list(',').default([]),
   KVSCOPE_DATA_DIR: z.string().default('.kvscope'),
   KVSCOPE_MODEL_ROOTS: list(pathSeparator).default(['models']),
+  HF_ENDPOINT: z.url({ protocol: /^https?$/ }).default('https://huggingface.co'),
+  HF_TOKEN: z.string().optional(),
+  HF_HOME: z.string().optional(),
+  XDG_CACHE_HOME: z.string().optional(),
+  HF_HUB_CACHE: z.string().optional(),
+  HF_HUB_OFFLINE: z.string().default('0'),
   KVSCOPE_TOKENS: list(',').pipe(z.array(token)).default([]),
   KVSCOPE_DEVICE_TIMEOUT_SECONDS: seconds(60),
   KVSCOPE_RUN_TIMEOUT_SECONDS: seconds(3600),
@@ -175,6 +214,7 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     allowedHosts: e.KVSCOPE_ALLOWED_HOSTS,
     dataDir: resolve(e.KVSCOPE_DATA_DIR),
     modelRoots: e.KVSCOPE_MODEL_ROOTS.map((root) => resolve(root)),
+    hub: hubSettings(e),
     tokens: e.KVSCOPE_TOKENS,
     deviceTimeoutMs: e.KVSCOPE_DEVICE_TIMEOUT_SECONDS,
     runTimeoutMs: e.KVSCOPE_RUN_TIMEOUT_SECONDS,
@@ -187,6 +227,22 @@ export function readConfig(source: NodeJS.ProcessEnv = process.env): Config {
     colour: e.NO_COLOR === undefined,
     colorterm: e.COLORTERM ?? null,
   })
+}
+
+/** As huggingface_hub's constants.py reads them, `~` and a token with a line's end included. */
+function hubSettings(e: z.infer<typeof environment>): HubSettings {
+  const home = expandHome(e.HF_HOME ?? join(e.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface'))
+  return Object.freeze({
+    endpoint: e.HF_ENDPOINT.replace(/\/+$/, ''),
+    token: e.HF_TOKEN?.trim() || null,
+    tokenFile: join(home, 'token'),
+    cacheDir: expandHome(e.HF_HUB_CACHE ?? join(home, 'hub')),
+    offline: /^(1|on|yes|true)$/i.test(e.HF_HUB_OFFLINE),
+  })
+}
+
+function expandHome(path: string): string {
+  return resolve(/^~(?=$|[\\/])/.test(path) ? join(homedir(), path.slice(1)) : path)
 }
 
 /**
