@@ -25,7 +25,7 @@ export function unsupported(field: string, value: unknown, reason: string): neve
 export interface Fields {
   raw: Record<string, unknown>
   /** Every name that has been asked for, whether it was set or not. */
-  asked: ReadonlySet<string>
+  asked: Set<string>
   /** The value of the first of `names` that is set and not null. */
   any(...names: string[]): unknown
   /** A whole number of at least 1; several names are spellings of one field. */
@@ -42,7 +42,16 @@ export interface Fields {
 
 /** Typed access to a config.json; every reader refuses a value of the wrong form by the field's name. */
 export function readFields(raw: Record<string, unknown>): Fields {
-  const asked = new Set<string>()
+  return fieldsOf(raw, new Set())
+}
+
+/** The same config.json with values for fields that it leaves out or sets to null; `raw` stays as it is. */
+export function withDefaults(fields: Fields, defaults: Readonly<Record<string, unknown>>): Fields {
+  const stated = Object.entries(fields.raw).filter(([, value]) => value !== null && value !== undefined)
+  return { ...fieldsOf({ ...defaults, ...Object.fromEntries(stated) }, fields.asked), raw: fields.raw }
+}
+
+function fieldsOf(raw: Record<string, unknown>, asked: Set<string>): Fields {
   const find = (names: string[]) => {
     for (const name of names) asked.add(name)
     return names.find((name) => raw[name] !== undefined && raw[name] !== null)

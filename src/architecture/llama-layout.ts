@@ -48,24 +48,35 @@ export function gatedMlp(path: string, hidden: number, inner: number, bias = fal
   ]
 }
 
-/** Llama's tensors: separate q, k, v and o projections [out, in], two RMS norms a layer. */
+export interface LlamaNorms {
+  /** what a gain starts as: zeros where it is 1 + weight */
+  init?: 'ones' | 'zeros'
+  /** of a layer, each over the hidden size */
+  layer?: readonly [string, ...string[]]
+  /** queries and keys are normed too, each head by itself: `q_norm` and `k_norm`, [head dim] */
+  heads?: boolean
+}
+
+/** Llama's tensors: separate q, k, v and o projections [out, in], two RMS norms a layer unless `norms` says otherwise. */
 export function llamaTensors(
   config: ModelConfig,
   bias: LlamaBiases,
-  normInit: 'ones' | 'zeros' = 'ones',
+  { init = 'ones', layer: norms = ['input_layernorm', 'post_attention_layernorm'], heads: ofHeads }: LlamaNorms = {},
 ): ExpectedTensor[] {
   const { hiddenSize: hidden, heads, headDim } = config
-  const norm = (name: string): ExpectedTensor => ({ name: `${name}.weight`, shape: [hidden], init: normInit })
+  const norm = (name: string, size = hidden): ExpectedTensor => ({ name: `${name}.weight`, shape: [size], init })
+  const [first, ...others] = norms
   const layer = (index: number) => {
     const path = `model.layers.${index}`
     const kvWidth = (config.attention[index]?.kvHeads ?? 0) * headDim
     return [
-      norm(`${path}.input_layernorm`),
+      norm(`${path}.${first}`),
       ...affine(`${path}.self_attn.q_proj`, [heads * headDim, hidden], { bias: bias.qkv }),
       ...affine(`${path}.self_attn.k_proj`, [kvWidth, hidden], { bias: bias.qkv }),
       ...affine(`${path}.self_attn.v_proj`, [kvWidth, hidden], { bias: bias.qkv }),
       ...affine(`${path}.self_attn.o_proj`, [hidden, heads * headDim], { bias: bias.output }),
-      norm(`${path}.post_attention_layernorm`),
+      ...(ofHeads ? ['q_norm', 'k_norm'].map((part) => norm(`${path}.self_attn.${part}`, headDim)) : []),
+      ...others.map((part) => norm(`${path}.${part}`)),
       ...gatedMlp(`${path}.mlp`, hidden, config.intermediateSize, bias.mlp),
     ]
   }

@@ -17,12 +17,25 @@ export const maxConfigBytes = 1_000_000
 /** Key of a safetensors header's metadata that marks weights drawn from a seed; its value is `true`. */
 export const syntheticKey = 'kvscope.synthetic'
 
-/** Hub files of GPT-2's kind have names with and without this prefix; kvscope knows them without. */
-const namePrefix = 'transformer.'
+/**
+ * Names that hub files spell in several ways and kvscope in one: GPT-2's kind with and without `transformer.`; the text
+ * part of a model that also sees pictures, which carries `language_model.` before or after transformers 4.52's place.
+ */
+const spellings: readonly [prefix: string, plain: string][] = [
+  ['transformer.', ''],
+  ['language_model.', ''],
+  ['model.language_model.', 'model.'],
+]
+
+function plainName(stored: string): string {
+  const [prefix, plain] = spellings.find(([start]) => stored.startsWith(start)) ?? ['', '']
+  return plain + stored.slice(prefix.length)
+}
 
 /**
  * Opens a folder in Hugging Face layout: config.json, and model.safetensors or the shards of
- * model.safetensors.index.json. Headers are checked, no weight is read. Names lose a leading `transformer.`.
+ * model.safetensors.index.json. Headers are checked, no weight is read. Names lose a leading `transformer.` or
+ * `language_model.`.
  * @throws AppError CHECKPOINT_INVALID naming tensor, value and file; PATH_FORBIDDEN for a file outside the folder
  */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
@@ -37,7 +50,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     synthetic ||= header.metadata[syntheticKey] === 'true'
     files.push({ path, header: header.bytes, tensors: header.tensors })
     for (const { name: storedName, dtype, shape, offset, length } of header.tensors) {
-      const name = storedName.startsWith(namePrefix) ? storedName.slice(namePrefix.length) : storedName
+      const name = plainName(storedName)
       const other = tensors.get(name) ?? unread.get(name)
       if (other) {
         throw new AppError(

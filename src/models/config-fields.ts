@@ -29,6 +29,13 @@ export function flag(config: ModelConfig, field: string, fallback: boolean): boo
   return value
 }
 
+/** A number above 0; null where the field is null, and `fallback` where it is absent. */
+export function positive(config: ModelConfig, field: string, fallback: number | null): number | null {
+  const value = config.raw[field] === undefined ? fallback : config.raw[field]
+  if (value === null || (typeof value === 'number' && Number.isFinite(value) && value > 0)) return value
+  return refuse(config, field, value)
+}
+
 /**
  * One layer's K/V heads, for families whose layers all cache plain keys and values of every token.
  * @throws AppError CONFIG_UNSUPPORTED for a latent cache, a window, or a number that does not divide the heads

@@ -1,6 +1,6 @@
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
-import { kvHeadsOf } from './config-fields.ts'
+import { kvShapeOf } from './config-fields.ts'
 import type { ModelBuilder } from './family.ts'
 import { linear } from './linear.ts'
 import { type RmsNormForm, rmsNorm } from './norm.ts'
@@ -33,9 +33,8 @@ export function selfAttention(
   name: string,
   { bias, outputBias, table, headNorm, scale, softCap }: SelfAttentionForm,
 ): Value {
-  const { hiddenSize, heads, headDim, attention } = model.config
-  const kvHeads = kvHeadsOf(model.config, layer)
-  const window = attention[layer]?.window ?? null
+  const { hiddenSize, heads, headDim } = model.config
+  const kv = kvShapeOf(model.config, layer)
   const project = (part: 'q' | 'k' | 'v', count: number) => {
     const at = g.at(`${part}_proj`)
     const projection = { inputs: hiddenSize, outputs: count * headDim, bias }
@@ -48,17 +47,16 @@ export function selfAttention(
 
   const spec = {
     heads,
-    kvHeads,
+    ...kv,
     keyDim: headDim,
     valueDim: headDim,
     scale: scale ?? 1 / Math.sqrt(headDim),
     ...(softCap === undefined ? {} : { softCap }),
-    ...(window === null ? {} : { window }),
   }
   const context = model.attend(g, layer, spec, {
     query: placed('q', heads), // [B, H, S, d]
-    key: placed('k', kvHeads), // [B, KV, S, d], cached rotated
-    value: project('v', kvHeads), // [B, KV, S, d]
+    key: placed('k', kv.kvHeads), // [B, KV, S, d], cached rotated
+    value: project('v', kv.kvHeads), // [B, KV, S, d]
   }) // [B, H, S, d]
   const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
   const output = { inputs: heads * headDim, outputs: hiddenSize, bias: outputBias }

@@ -1,0 +1,49 @@
+import type { ModelFamily } from './family.ts'
+import { type Fields, readFields, unsupported, withDefaults } from './fields.ts'
+import { gemmaActivation, gemmaDefaults, gemmaTensors, readGemma } from './gemma-layout.ts'
+import { llamaShared } from './llama-layout.ts'
+import { withWindows } from './windows.ts'
+
+/** transformers' Gemma3TextConfig, whose values gemma-3-4b's config.json leaves out, sizes among them. */
+const defaults = {
+  ...gemmaDefaults,
+  vocab_size: 262_208,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  max_position_embeddings: 131_072,
+  sliding_window: 4096,
+  rope_theta: 1_000_000,
+}
+
+/**
+ * Gemma 3 (Gemma Team 2025, "Gemma 3 Technical Report", section 2.1): Gemma 2 with norms of queries and keys in place of
+ * its caps on scores, and for each layer that sees everything five with a window, which turn by a base of their own.
+ * Of a checkpoint that also sees pictures the text part is read, whose config.json lies in `text_config`.
+ */
+export const gemma3: ModelFamily = {
+  ...llamaShared,
+  family: 'gemma3',
+  modelTypes: ['gemma3_text', 'gemma3'],
+  read(fields, name) {
+    const text = fields.any('text_config') === undefined ? fields : textFields(fields)
+    const full = withDefaults(text, defaults)
+    const activation = text.text(gemmaActivation, 'hidden_activation')
+    const config = readGemma(full, name, { family: 'gemma3', activation })
+    const pattern = full.sizeOr(6, 'sliding_window_pattern')
+    return { ...config, attention: withWindows(config.attention, full, (layer) => (layer + 1) % pattern !== 0) }
+  },
+  tensors: (config) => gemmaTensors(config, { around: true, heads: true }),
+  ignorable: () => [...llamaShared.ignorable(), /^(model\.)?(vision_tower|multi_modal_projector)\./],
+}
+
+/** The text part as a config.json of its own: what stands around it and is not of pictures counts where it is silent. */
+function textFields({ raw }: Fields): Fields {
+  const { text_config: text, vision_config: _, ...around } = raw
+  if (typeof text !== 'object' || text === null || Array.isArray(text)) {
+    return unsupported('text_config', text, 'it must be an object')
+  }
+  return readFields({ ...around, ...text, model_type: 'gemma3_text' })
+}
