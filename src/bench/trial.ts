@@ -17,7 +17,10 @@ export interface ObservedBytes {
 }
 
 export interface TestTrial extends Trial {
-  /** Fills the cache to the test's depth, unless it began so, by a real prefill; once, before any trial. */
+  /**
+   * Fills the cache to the test's depth, unless it began so, by a real prefill; once, before any trial. What a trial
+   * writes over in the rings of windows is kept beside them, so that each trial finds them as they were.
+   */
   fill(): Promise<void>
   /** One untimed run that reaches whatever a trial reaches: a prompt whole, or the first few tokens of a decode. */
   warm(): Promise<void>
@@ -68,7 +71,10 @@ export function testTrial(
   }
 
   return {
-    fill: () => forwardAll(model, cache, sliceSteps(tokens, cache.length, stepsOf(depth - cache.length))),
+    async fill() {
+      await forwardAll(model, cache, sliceSteps(tokens, cache.length, stepsOf(depth - cache.length)))
+      cache.keep(length - depth)
+    },
     async warm() {
       prepare()
       await run(timed.slice(0, timed.length - Math.max(0, generatedTokens - warmingTokens)))

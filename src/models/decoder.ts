@@ -2,10 +2,11 @@ import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { createGraph, type GraphBuilder, type Value } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
-import { add, cast, concat, expand, gather, lastOf, range, sizeOf } from '../onnx/ops.ts'
+import { cast, concat, gather, lastOf } from '../onnx/ops.ts'
 import { graphOptionsFor } from '../onnx/provider-graphs.ts'
 import type { ExecutionProvider } from '../onnx/session.ts'
-import { type Attend, type AttentionOutputs, type AttentionStep, attend } from './attention.ts'
+import { type Attend, type AttentionOutputs, type AttentionSpec, attend } from './attention.ts'
+import { attentionSteps, cachedRowsOf, inputNames } from './attention-step.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import type { CacheSlot } from './kv-cache.ts'
 import { type AttendLatent, attendLatent, latentWidth } from './mla.ts'
@@ -32,24 +33,24 @@ export interface AttentionCapture {
   type: 'float32' | 'float16'
 }
 
+/** Probabilities of one layer, [B, H, S, P + S], columns in the order of the rows that the layer was fed. */
+export interface AttentionOutput {
+  name: string
+  /** of the ring that the cached rows lie in; null where they lie in order */
+  window: number | null
+}
+
 /** A model as one graph, which serves a prompt whole, a prompt in chunks, and single tokens alike. */
 export interface Decoder {
   model: EncodedModel
   /** a key and a value for every layer, in that order, or the latent with its rotary key */
   slots: CacheSlot[]
-  /** outputs with the probabilities of the layers asked for, ascending, [B, H, S, P + S] */
-  attentionOutputs: string[]
+  /** outputs with the probabilities of the layers asked for, ascending */
+  attentionOutputs: AttentionOutput[]
   /** the output with the logits; null where there is none */
   logitsOutput: string | null
 }
 
-/** Names of the graph's inputs and outputs beside those of the cache. B batch, S new tokens, P cached rows. */
-export const inputNames = {
-  tokens: 'input_ids', // [B, S] int64
-  positions: 'position_ids', // [S] int64
-  cachedMask: 'cached_mask', // [1, 1, 1, P]
-  causalMask: 'causal_mask', // [1, 1, S, S]
-} as const
 const logitsName = 'logits' // [B, 1 or S, vocabulary]
 
 /**
@@ -65,17 +66,17 @@ export function buildDecoder(
   const graph = createGraph(graphOptionsFor(options.provider))
   const weights = openWeights(graph, checkpoint)
   const slots: CacheSlot[] = []
-  const attentionOutputs: string[] = []
+  const attentionOutputs: AttentionOutput[] = []
   const tokens = graph.input(inputNames.tokens, 'int64', ['B', 'S'])
   const positions = graph.input(inputNames.positions, 'int64', ['S'])
-  const step = attentionStep(graph)
+  const steps = attentionSteps(graph)
 
   /** One tensor of a layer's cache: what the step is fed of it, and the new rows that it returns. */
-  function cache(layer: number, part: string, heads: number, width: number) {
+  function cache(layer: number, part: string, heads: number, width: number, window: number | null = null) {
     const slot = { input: `past/layers.${layer}/${part}`, output: `present/layers.${layer}/${part}`, heads, width }
-    slots.push(slot)
+    slots.push(window === null ? slot : { ...slot, window })
     return {
-      cached: graph.input(slot.input, 'float32', ['B', heads, 'P', width]),
+      cached: graph.input(slot.input, 'float32', ['B', heads, cachedRowsOf(window), width]),
       returns: (rows: Value) => graph.output(slot.output, rows, 'float32', ['B', heads, 'S', width]),
     }
   }
@@ -85,6 +86,7 @@ export function buildDecoder(
     g: GraphBuilder,
     layer: number,
     heads: number,
+    window: number | null,
     { context, probabilities }: AttentionOutputs,
   ): Value {
     const capture = captureOf(options.attention, layer)
@@ -94,7 +96,7 @@ export function buildDecoder(
     const kept = capture.heads === null ? probabilities : gather(at, probabilities, g.integers(capture.heads), 1)
     const rounded = capture.type === 'float32' ? kept : cast(at, kept, capture.type)
     graph.output(name, rounded, capture.type, ['B', capture.heads?.length ?? heads, 'S', 'T'])
-    attentionOutputs.push(name)
+    attentionOutputs.push({ name, window })
     return context
   }
 
@@ -104,21 +106,22 @@ export function buildDecoder(
     tokens,
     positions,
     weight: weights.take,
-    keyPositions: step.keyPositions,
+    keyPositions: () => steps.of(null).keyPositions(),
     attend(g, layer, spec, heads) {
-      const keys = cache(layer, 'key', spec.kvHeads, spec.keyDim)
-      const values = cache(layer, 'value', spec.kvHeads, spec.valueDim)
+      const window = ringOf(spec, config)
+      const keys = cache(layer, 'key', spec.kvHeads, spec.keyDim, window)
+      const values = cache(layer, 'value', spec.kvHeads, spec.valueDim, window)
       const inputs = { ...heads, cachedKey: keys.cached, cachedValue: values.cached }
-      const attended = (options.attend ?? attend)(g, spec, inputs, step)
+      const attended = (options.attend ?? attend)(g, spec, inputs, steps.of(window))
       keys.returns(heads.key)
       values.returns(heads.value)
-      return captured(g, layer, spec.heads, attended)
+      return captured(g, layer, spec.heads, window, attended)
     },
     attendLatent(g, layer, spec, inputs) {
       const { cached, returns } = cache(layer, 'latent', 1, latentWidth(spec))
-      const attended = (options.attendLatent ?? attendLatent)(g, spec, { ...inputs, cached }, step)
+      const attended = (options.attendLatent ?? attendLatent)(g, spec, { ...inputs, cached }, steps.of(null))
       returns(concat(g.at('row'), [inputs.latent, inputs.rotaryKey], -1))
-      return captured(g, layer, spec.heads, attended)
+      return captured(g, layer, spec.heads, null, attended)
     },
   }
 
@@ -138,27 +141,7 @@ function captureOf(attention: DecoderOptions['attention'], layer: number): Omit<
   return attention !== false && attention.layers.includes(layer) ? attention : null
 }
 
-/** The two masks are joined once a step; every layer adds the whole. */
-function attentionStep(graph: GraphBuilder): AttentionStep {
-  const cachedMask = graph.input(inputNames.cachedMask, 'float32', [1, 1, 1, 'P'])
-  const causalMask = graph.input(inputNames.causalMask, 'float32', [1, 1, 'S', 'S'])
-  const g = graph.at('step')
-  const batch = sizeOf(g.at('batch'), { name: inputNames.tokens }, 0)
-  const tokens = sizeOf(g.at('tokens'), { name: inputNames.tokens }, 1)
-  const cached = sizeOf(g.at('cached'), cachedMask, 3)
-  const parts = concat(g.at('parts'), [cached, tokens], 0)
-  const columns = add(g.at('columns'), cached, tokens)
-  const ones = g.integers([1])
-  const everyQuery = expand(g.at('mask'), cachedMask, concat(g.at('mask'), [ones, ones, tokens, cached], 0))
-  const mask = concat(g.at('mask'), [everyQuery, causalMask], -1) // [1, 1, S, P + S]
-  let keyPositions: Value | undefined
-  return {
-    sizes: { batch, tokens, parts, columns },
-    mask,
-    keyPositions() {
-      // A cached row's index is its position: rows are appended in order, and spare ones come last.
-      keyPositions ??= concat(g.at('keys'), [range(g.at('keys'), cached), { name: inputNames.positions }], 0)
-      return keyPositions
-    },
-  }
+/** A window that no sequence outgrows hides nothing: such a layer is fed as those without one, whose mask it shares. */
+function ringOf({ window }: AttentionSpec, { contextLength }: ModelConfig): number | null {
+  return window === undefined || window >= contextLength ? null : window
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { Tensor } from '../onnx/session.ts'
+import { createSlotRows, type RowsOfPositions, ringPosition, type SlotRows } from './slot-rows.ts'
 
 /** One cached tensor of a model, [batch, heads, rows, width]: a layer's keys or its values. */
 export interface CacheSlot {
@@ -11,13 +12,18 @@ export interface CacheSlot {
   heads: number
   /** values in one row of one head */
   width: number
+  /** tokens that the layer looks back: the rows of the last so many are kept, in a ring; absent: all */
+  window?: number
 }
 
-/** What a step feeds of a cache: every slot's tensor, and the mask over its rows, [1, 1, 1, rows]. */
+/** What a step feeds of a cache. */
 export interface CacheFeeds {
+  /** every slot's, by the name of its input */
   tensors: Readonly<Record<string, Tensor>>
-  /** 0 for a filled row, `maskedScore` for a spare one */
+  /** [1, 1, 1, rows] over the rows of slots without a window: 0 for a filled row, `maskedScore` for a spare one */
   mask: Tensor
+  /** by window, int64 [rows]: positions that the rows of a ring hold, `sparePosition` for a spare one */
+  ringPositions: ReadonlyMap<number, Tensor>
 }
 
 /**
@@ -42,8 +48,17 @@ export interface KvCache {
   reserve(rows: number): void
   /** Copies appended rows into place now rather than in the next step; a timed step then does no earlier step's work. */
   settle(): void
-  /** Forgets all rows from `length` on; memory is kept. */
+  /**
+   * Forgets all rows from `length` on; memory is kept.
+   * @throws AppError INTERNAL where the ring of a window has written over rows that a sequence of that length looks back
+   * at, unless `keep` remembered them
+   */
   truncate(length: number): void
+  /**
+   * Remembers the sequence as it stands, so that up to `tokens` more can be taken and be truncated again, as often as
+   * wanted. Rows that a ring would lose by then are copied, `rowsToKeep` of them; they count as no part of the cache.
+   */
+  keep(tokens: number): void
   /** Gives back the memory of spare rows beyond that many in all, so that later steps do not compute over them. */
   trim(rows: number): void
   /** The same rows in memory of their own, without spare ones; no step was fed from it yet. */
@@ -68,9 +83,12 @@ export interface GraphCache extends KvCache {
    */
   feeds(): CacheFeeds
   copy(): GraphCache
-  /** Takes the rows that a step returned for its `tokens` tokens a sequence. */
+  /** Takes the rows that a step returned for its `tokens` tokens a sequence; of a ring the last of them will do. */
   append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
 }
+
+/** The position of a spare row of a ring: after every query, so that none sees it. */
+export const sparePosition = BigInt(Number.MAX_SAFE_INTEGER)
 
 /** Added to a score, it makes a probability of exactly 0 in float32, and never an infinity. */
 export const maskedScore = -1e30
@@ -102,57 +120,21 @@ export function createKvCache(
   emptyTensors = true,
   rowsInAll: number | null = null,
 ): GraphCache {
-  const memory = new Map<string, Float32Array>()
-  /** where memory is taken once: the rows it has room for, and what the arrays of `memory` are the beginning of */
+  const rows = new Map(slots.map((slot) => [slot, createSlotRows(slot, batch)]))
+  const windows = [...new Set(slots.flatMap(({ window }) => window ?? []))]
+  /** where memory is taken once: the rows it has room for */
   let known = rowsInAll === null ? null : roundUp(rowsInAll)
-  const wholes = new Map<string, Float32Array>()
   let capacity = 0
   /** rows in their place; what `waiting` holds comes after them */
   let placed = 0
   let waiting: { outputs: Readonly<Record<string, Tensor | undefined>>; tokens: number } | null = null
+  let kept: Kept | null = null
   let fed = { bytes: 0, length: 0 }
 
-  const rowsOf = (slot: CacheSlot) => memory.get(slot.input) ?? new Float32Array(0)
-
-  function grow(rows: number): void {
-    if (known !== null && rows <= known) {
-      spread(rows, known)
-      return
-    }
-    known = null
-    wholes.clear()
-    for (const slot of slots) {
-      const grown = allocate(batch * slot.heads * rows * slot.width)
-      copyRows(rowsOf(slot), { rows: capacity, from: 0 }, grown, { rows, from: 0 }, placed, slot)
-      memory.set(slot.input, grown)
-    }
-    capacity = rows
-  }
-
-  /** Moves each head's rows to where they belong when every head has `rows`, the last head first. */
-  function spread(rows: number, most: number): void {
-    for (const slot of slots) {
-      const { width } = slot
-      const heads = batch * slot.heads
-      const whole = wholes.get(slot.input) ?? allocate(heads * most * width)
-      wholes.set(slot.input, whole)
-      const order = Array.from({ length: heads }, (_, index) => (rows > capacity ? heads - 1 - index : index))
-      for (const head of order) {
-        const start = head * capacity * width
-        whole.copyWithin(head * rows * width, start, start + placed * width)
-      }
-      memory.set(slot.input, whole.subarray(0, heads * rows * width))
-    }
-    capacity = rows
-  }
-
-  /** Copies `count` rows of every head; both arrays are [batch, heads, rows, width]. */
-  function copyRows(source: Float32Array, at: Place, target: Float32Array, to: Place, count: number, slot: CacheSlot) {
-    const { width } = slot
-    for (let head = 0; head < batch * slot.heads; head++) {
-      const start = (head * at.rows + at.from) * width
-      target.set(source.subarray(start, start + count * width), (head * to.rows + to.from) * width)
-    }
+  function grow(wanted: number): void {
+    if (known !== null && wanted > known) known = null
+    for (const own of rows.values()) own.resize(wanted, placed, known)
+    capacity = wanted
   }
 
   function settle(): void {
@@ -162,10 +144,12 @@ export function createKvCache(
     if (placed + tokens > capacity) {
       grow(known === null ? grownCapacity(capacity, placed + tokens) : roundUp(placed + tokens))
     }
-    for (const slot of slots) {
-      const rows = outputs[slot.output]
-      if (rows?.type !== 'float32') throw new AppError('INTERNAL', `a step returned no float32 rows ${slot.output}`)
-      copyRows(rows.data, { rows: tokens, from: 0 }, rowsOf(slot), { rows: capacity, from: placed }, tokens, slot)
+    for (const [slot, own] of rows) {
+      const made = outputs[slot.output]
+      if (made?.type !== 'float32') throw new AppError('INTERNAL', `a step returned no float32 rows ${slot.output}`)
+      // Of a ring the last rows are enough: that is what a copy is made from.
+      const count = made.dims[2] ?? tokens
+      own.place({ from: placed + tokens - count, count, data: made.data })
     }
     placed += tokens
   }
@@ -182,25 +166,31 @@ export function createKvCache(
     get fedLength() {
       return fed.length
     },
-    reserve(rows) {
+    reserve(wanted) {
       settle()
-      if (rows > capacity) grow(roundUp(rows))
+      if (wanted > capacity) grow(roundUp(wanted))
     },
     feeds() {
       settle()
       // An empty cache feeds no rows at all, whatever is reserved: a prompt pays nothing for spare rows.
       if (capacity === 0 && !emptyTensors) grow(growthStep)
-      const rows = placed === 0 && emptyTensors ? 0 : capacity
+      const empty = placed === 0 && emptyTensors
       const tensors: Record<string, Tensor> = {}
       fed = { bytes: 0, length: placed }
-      for (const slot of slots) {
-        const data = rows === 0 ? new Float32Array(0) : rowsOf(slot)
-        const tensor: Tensor = { type: 'float32', data, dims: [batch, slot.heads, rows, slot.width] }
+      for (const [slot, own] of rows) {
+        const tensor = own.tensor(empty)
         tensors[slot.input] = tensor
-        fed.bytes += filledBytes(tensor, placed)
+        fed.bytes += filledBytes(tensor, Math.min(placed, slot.window ?? placed))
       }
-      const mask = new Float32Array(rows).fill(maskedScore, placed)
-      return { tensors, mask: { type: 'float32', data: mask, dims: [1, 1, 1, rows] } }
+      const fedRows = empty ? 0 : capacity
+      const mask = new Float32Array(fedRows).fill(maskedScore, placed)
+      return {
+        tensors,
+        mask: { type: 'float32', data: mask, dims: [1, 1, 1, fedRows] },
+        ringPositions: new Map(
+          windows.map((window) => [window, positionsOf(window, Math.min(fedRows, window), placed)]),
+        ),
+      }
     },
     append(outputs, tokens) {
       settle()
@@ -210,22 +200,41 @@ export function createKvCache(
     settle,
     truncate(length) {
       settle()
-      placed = Math.min(placed, length)
+      if (length >= placed) return
+      const window = windows.find((one) => placed > one)
+      if (length > 0 && window !== undefined) {
+        if (kept === null || kept.length !== length || placed > length + kept.tokens) {
+          throw new AppError(
+            'INTERNAL',
+            `a cache of ${placed} tokens cannot go back to ${length}: a window of ${window} has written over their rows`,
+          )
+        }
+        for (const [own, lost] of kept.rows) own.place(lost)
+      }
+      placed = length
+      if (kept !== null && length < kept.length) kept = null
     },
-    trim(rows) {
+    keep(tokens) {
       settle()
-      const kept = roundUp(Math.max(rows, placed))
-      if (kept < capacity) grow(kept)
+      kept = { length: placed, tokens, rows: [] }
+      for (const [{ window }, own] of rows) {
+        const count = window === undefined ? 0 : rowsToKeep(window, placed, tokens)
+        if (window !== undefined && count > 0) kept.rows.push([own, own.read(Math.max(0, placed - window), count)])
+      }
+    },
+    trim(wanted) {
+      settle()
+      const needed = roundUp(Math.max(wanted, placed))
+      if (needed < capacity) grow(needed)
     },
     copy() {
       settle()
       const copied = createKvCache(slots, batch, emptyTensors)
       if (placed === 0) return copied
-      const outputs = slots.map((slot) => {
-        const data = allocate(batch * slot.heads * placed * slot.width)
-        copyRows(rowsOf(slot), { rows: capacity, from: 0 }, data, { rows: placed, from: 0 }, placed, slot)
-        const dims = [batch, slot.heads, placed, slot.width]
-        return [slot.output, { type: 'float32', data, dims }] as const
+      const outputs = [...rows].map(([slot, own]) => {
+        const held = Math.min(placed, slot.window ?? placed)
+        const { data } = own.read(placed - held, held)
+        return [slot.output, { type: 'float32', data, dims: [batch, slot.heads, held, slot.width] }] as const
       })
       copied.append(Object.fromEntries(outputs), placed)
       copied.settle()
@@ -234,15 +243,29 @@ export function createKvCache(
     measuredBytes: () => fed.bytes,
     allocatedBytes() {
       settle()
-      return slots.reduce((bytes, slot) => bytes + (wholes.get(slot.input) ?? rowsOf(slot)).byteLength, 0)
+      return [...rows.values()].reduce((bytes, own) => bytes + own.bytes(), 0)
     },
   }
 }
 
-/** Rows of one head in an array, and the row that copying starts at. */
-interface Place {
-  rows: number
-  from: number
+/** What `keep` remembers: a length, and rows that rings lose while they take that many tokens more. */
+interface Kept {
+  length: number
+  tokens: number
+  rows: [SlotRows, RowsOfPositions][]
+}
+
+/** Rows of a sequence of `length` tokens that a ring of `window` rows writes over while it takes `tokens` more. */
+export function rowsToKeep(window: number, length: number, tokens: number): number {
+  const oldest = Math.max(0, length - window)
+  return Math.max(0, Math.min(length, length + tokens - window) - oldest)
+}
+
+/** int64 [rows]: the position that each row of a ring holds. */
+function positionsOf(window: number, rows: number, length: number): Tensor {
+  const positions = Array.from({ length: rows }, (_, row) => ringPosition(row, length, window))
+  const data = BigInt64Array.from(positions, (position) => (position === null ? sparePosition : BigInt(position)))
+  return { type: 'int64', data, dims: [rows] }
 }
 
 /** Bytes of `filled` rows of a tensor [batch, heads, rows, width], from the tensor alone. */
@@ -253,17 +276,4 @@ function filledBytes({ data, dims }: Tensor, filled: number): number {
 
 function roundUp(rows: number): number {
   return Math.ceil(rows / growthStep) * growthStep
-}
-
-function allocate(values: number): Float32Array {
-  try {
-    return new Float32Array(values)
-  } catch (cause) {
-    throw new AppError(
-      'OUT_OF_MEMORY',
-      `the KV cache could not get ${values * Float32Array.BYTES_PER_ELEMENT} bytes for one layer's keys or values`,
-      'Take a shorter context, a smaller batch or fewer K/V heads.',
-      cause,
-    )
-  }
 }

@@ -4,9 +4,11 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import { takesEmptyTensors } from '../onnx/provider-graphs.ts'
 import { type ExecutionProvider, openSession, type Tensor } from '../onnx/session.ts'
+import { inputNames, ringPositionsName } from './attention-step.ts'
 import { checkTokens } from './check-tokens.ts'
-import { type AttentionCapture, buildDecoder, type Decoder, inputNames } from './decoder.ts'
+import { type AttentionCapture, type AttentionOutput, buildDecoder, type Decoder } from './decoder.ts'
 import { createKvCache, type GraphCache, type KvCache, maskedScore } from './kv-cache.ts'
+import { type AttentionProbabilities, columnsByPosition } from './probability-columns.ts'
 import { findFamily } from './registry.ts'
 
 export interface RunnerOptions {
@@ -29,12 +31,6 @@ export interface Logits {
   dims: readonly [number, number, number]
   /** one for each layer asked for, ascending: [batch, heads, new tokens, cached + new tokens] */
   attention: AttentionProbabilities[]
-}
-
-export interface AttentionProbabilities {
-  /** half-floats as their bits where the graph rounds them */
-  data: Float32Array | Uint16Array
-  dims: readonly [number, number, number, number]
 }
 
 /** A loaded model. It runs the caches that it made, of whatever kind they are, and no others. */
@@ -86,8 +82,9 @@ export async function openDecoder(
   const outputs = [
     ...(decoder.logitsOutput === null ? [] : [decoder.logitsOutput]),
     ...decoder.slots.map((slot) => slot.output),
-    ...decoder.attentionOutputs,
+    ...decoder.attentionOutputs.map(({ name }) => name),
   ]
+  const inputs = new Set(session.inputs)
   let causal = causalMask(1)
 
   return {
@@ -97,24 +94,25 @@ export async function openDecoder(
       const count = checkTokens(tokens, cache, config)
       if (causal.dims[2] !== count) causal = causalMask(count)
       const past = cache.length
-      const { tensors, mask } = cache.feeds()
-      const results = await session.run(
-        {
-          ...tensors,
-          [inputNames.tokens]: integers(tokens.flat(), [tokens.length, count]),
-          [inputNames.positions]: integers(
-            Array.from({ length: count }, (_, index) => past + index),
-            [count],
-          ),
-          [inputNames.cachedMask]: mask,
-          [inputNames.causalMask]: causal,
-        },
-        outputs,
-      )
+      const { tensors, mask, ringPositions } = cache.feeds()
+      const feeds: Record<string, Tensor> = {
+        ...tensors,
+        [inputNames.tokens]: integers(tokens.flat(), [tokens.length, count]),
+        [inputNames.positions]: integers(
+          Array.from({ length: count }, (_, index) => past + index),
+          [count],
+        ),
+        [inputNames.cachedMask]: mask,
+        [inputNames.causalMask]: causal,
+      }
+      for (const [window, positions] of ringPositions) feeds[ringPositionsName(window)] = positions
+      // A graph takes the masks that its layers share, and no others.
+      const taken = Object.entries(feeds).filter(([name]) => inputs.has(name))
+      const results = await session.run(Object.fromEntries(taken), outputs)
       cache.append(results, count)
       return {
         ...logitsOf(results, decoder.logitsOutput),
-        attention: decoder.attentionOutputs.map((name) => withoutSpareRows(probabilities(results, name), past)),
+        attention: decoder.attentionOutputs.map((output) => probabilities(results, output, past)),
       }
     },
     close: () => session.close(),
@@ -147,26 +145,9 @@ function logitsOf(results: Readonly<Record<string, Tensor>>, name: string | null
 
 function probabilities(
   results: Readonly<Record<string, Tensor>>,
-  name: string,
-): Extract<Tensor, { type: 'float32' | 'float16' }> {
-  const tensor = results[name]
-  return tensor?.type === 'float16' ? tensor : floats(results, name)
-}
-
-/** Cuts the columns of spare cache rows out of probabilities: [B, H, S, spare rows included] -> [B, H, S, past + S]. */
-function withoutSpareRows(
-  { data, dims }: Pick<AttentionProbabilities, 'data'> & { dims: readonly number[] },
+  { name, window }: AttentionOutput,
   past: number,
 ): AttentionProbabilities {
-  const [batch = 0, heads = 0, queries = 0, columns = 0] = dims
-  const kept = past + queries
-  if (columns === kept) return { data, dims: [batch, heads, queries, columns] }
-  const length = batch * heads * queries * kept
-  const cut = data instanceof Float32Array ? new Float32Array(length) : new Uint16Array(length)
-  for (let row = 0; row < batch * heads * queries; row++) {
-    const from = row * columns
-    cut.set(data.subarray(from, from + past), row * kept)
-    cut.set(data.subarray(from + columns - queries, from + columns), row * kept + past)
-  }
-  return { data: cut, dims: [batch, heads, queries, kept] }
+  const tensor = results[name]
+  return columnsByPosition(tensor?.type === 'float16' ? tensor : floats(results, name), past, window)
 }

@@ -22,7 +22,7 @@ export interface PastCache<T extends PastTensor> extends KvCache {
 
 /**
  * There is no spare room in it: a step allocates what it returns, which is part of what the peer takes for it. So there
- * is nothing to reserve, to trim or to settle; cutting it back copies the rows that stay.
+ * is nothing to reserve, to trim, to settle or to keep; cutting it back copies the rows that stay.
  * @param cut the first `rows` rows of a tensor, as a tensor of their own
  */
 export function createPastCache<T extends PastTensor>(
@@ -52,6 +52,7 @@ export function createPastCache<T extends PastTensor>(
     reserve() {},
     settle() {},
     trim() {},
+    keep() {},
     feeds() {
       fed = { bytes: bytesOf(Object.values(held.tensors)), length: held.length }
       return held.length === 0 ? null : held.tensors
