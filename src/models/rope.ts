@@ -6,6 +6,7 @@ import {
   cast,
   concat,
   cosine,
+  divide,
   greater,
   lastOf,
   maximum,
@@ -15,6 +16,7 @@ import {
   reshape,
   sine,
   split,
+  transpose,
   where,
 } from '../onnx/ops.ts'
 import { refuse } from './config-fields.ts'
@@ -58,11 +60,12 @@ function frequenciesOf(g: GraphBuilder, positions: Value, spec: RotarySpec): Val
   if (scaling.type === 'dynamic') {
     const { factor, trainedLength } = scaling
     const length = maximum(g, lengthOf(g, positions), g.floats([trainedLength]))
-    const stretched = multiply(g, multiply(g, length, g.floats([factor])), g.floats([1 / trainedLength]))
-    const growth = power(g, add(g, stretched, g.floats([1 - factor])), g.floats([width / (width - 2)]))
-    const base = multiply(g, growth, g.floats([theta]))
-    const exponents = Array.from({ length: width / 2 }, (_, i) => (-2 * i) / width)
-    return power(g, base, row(exponents))
+    const stretched = divide(g, multiply(g, length, g.floats([factor])), g.floats([trainedLength]))
+    const growth = add(g, stretched, g.floats([1 - factor]))
+    // growth^(w / (w - 2)) in two parts: float32 holds the rest of the exponent closer than the whole.
+    const base = multiply(g, multiply(g, growth, power(g, growth, g.floats([2 / (width - 2)]))), g.floats([theta]))
+    const exponents = Array.from({ length: width / 2 }, (_, i) => (2 * i) / width)
+    return divide(g, g.floats([1]), power(g, base, row(exponents)))
   }
   return row(scaledFrequencies(spec, scaling))
 }
@@ -85,6 +88,18 @@ export function rotate(g: GraphBuilder, x: Value, table: RotaryTable, headDim: n
   const { first, second } = split(g, x, g.integers([width / 2, width / 2]), ['first', 'second'])
   const rotated = concat(g, [negate(g, second), first], -1) // [B, n, S, w]
   return add(g, multiply(g, x, table.cos), multiply(g, rotated, table.sin))
+}
+
+/**
+ * The same where neighbours are turned together, values 2i and 2i + 1 by angle i, as Su et al. have it and DeepSeek's
+ * weights are stored. What comes out has the first of all pairs before the second, which no score minds.
+ * x: [B, n, S, w] -> the same
+ */
+export function rotatePairs(g: GraphBuilder, x: Value, table: RotaryTable): Value {
+  const { width } = table
+  const pairs = reshape(g, x, [0, 0, -1, width / 2, 2])
+  const apart = reshape(g, transpose(g, pairs, [0, 1, 2, 4, 3]), [0, 0, -1, width])
+  return rotate(g, apart, table, width)
 }
 
 /**
