@@ -1,57 +1,17 @@
 import { everyLayer } from './attention-shape.ts'
+import { hasExperts, readDeepSeekExperts, readMlaSizes } from './deepseek-fields.ts'
 import type { ConfigWord, KeyTensor } from './family.ts'
-import { type Fields, readFields, unsupported } from './fields.ts'
+import { type Fields, readFields } from './fields.ts'
 import { gatedMlp } from './llama-layout.ts'
 import type { ExpectedTensor, Family, ModelConfig } from './model-config.ts'
 import { readRopeTheta } from './rope.ts'
+import { routedTo } from './routed-experts.ts'
 import { affine, indices, matrix } from './tensor-list.ts'
-
-/** Widths of multi-head latent attention (DeepSeek-AI 2024, DeepSeek-V2, section 2.1), in config.json's words. */
-interface MlaSizes {
-  /** kv_lora_rank: width of the cached latent */
-  rank: number
-  /** qk_rope_head_dim: width of the cached rotary key, one for all heads */
-  rope: number
-  /** qk_nope_head_dim: the part of a head's key that is decompressed from the latent */
-  nope: number
-  value: number
-  /** null: queries are not compressed */
-  queryRank: number | null
-}
-
-function readMlaSizes(fields: Fields): MlaSizes {
-  return {
-    rank: fields.size('kv_lora_rank'),
-    rope: fields.size('qk_rope_head_dim'),
-    nope: fields.size('qk_nope_head_dim'),
-    value: fields.size('v_head_dim'),
-    queryRank: fields.any('q_lora_rank') === undefined ? null : fields.size('q_lora_rank'),
-  }
-}
-
-/** Experts of all layers that may be listed by name: twice DeepSeek-V3's 61 x 256. */
-const mostExperts = 32_768
-
-function readExpertSizes(fields: Fields) {
-  const experts = fields.countOr(0, 'n_routed_experts')
-  if (experts * fields.layers('num_hidden_layers') > mostExperts) {
-    unsupported('n_routed_experts', experts, `all layers together may have ${mostExperts} experts`)
-  }
-  return {
-    experts,
-    shared: fields.countOr(0, 'n_shared_experts'),
-    inner: experts > 0 ? fields.size('moe_intermediate_size') : 0,
-    firstLayer: fields.countOr(0, 'first_k_dense_replace'),
-    every: fields.sizeOr(1, 'moe_layer_freq'),
-    /** DeepSeek-V3's balancing without an auxiliary loss keeps one bias an expert */
-    correction: fields.any('topk_method') === 'noaux_tc',
-  }
-}
 
 export function readDeepSeek(fields: Fields, name: string, family: Family): ModelConfig {
   const [layers, heads] = [fields.layers('num_hidden_layers'), fields.size('num_attention_heads')]
   const { rank, rope, nope, value } = readMlaSizes(fields)
-  readExpertSizes(fields)
+  readDeepSeekExperts(fields)
   const keyDim = nope + rope
   const shape = { kind: 'MLA', kvHeads: null, keyDim, valueDim: value, window: null } as const
   return {
@@ -104,14 +64,17 @@ function attentionTensors(config: ModelConfig, path: string): ExpectedTensor[] {
 /** A dense SwiGLU in the first layers, then routed and shared experts (DeepSeekMoE, Dai et al. 2024). */
 function mlpTensors(config: ModelConfig, path: string, layer: number): ExpectedTensor[] {
   const { hiddenSize: hidden, raw } = config
-  const { experts, shared, inner, firstLayer, every, correction } = readExpertSizes(readFields(raw))
-  const routed = experts > 0 && layer >= firstLayer && layer % every === 0
-  if (!routed) return gatedMlp(path, hidden, config.intermediateSize)
+  const sizes = readDeepSeekExperts(readFields(raw))
+  if (!hasExperts(sizes, layer)) return gatedMlp(path, hidden, config.intermediateSize)
+  const { experts, chosen, shared, inner } = sizes
+  // DeepSeek-V3's balancing without an auxiliary loss keeps one bias an expert.
   const bias: ExpectedTensor = { name: `${path}.gate.e_score_correction_bias`, shape: [experts], init: 'zeros' }
+  const corrected = config.family === 'deepseek_v3' || raw.topk_method === 'noaux_tc'
+  const routed = indices(experts).flatMap((expert) => gatedMlp(`${path}.experts.${expert}`, hidden, inner))
   return [
     matrix(`${path}.gate`, [experts, hidden]),
-    ...(correction ? [bias] : []),
-    ...indices(experts).flatMap((expert) => gatedMlp(`${path}.experts.${expert}`, hidden, inner)),
+    ...(corrected ? [bias] : []),
+    ...routedTo(routed, { experts, chosen }),
     ...(shared > 0 ? gatedMlp(`${path}.shared_experts`, hidden, inner * shared) : []),
   ]
 }

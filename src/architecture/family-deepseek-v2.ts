@@ -5,6 +5,7 @@ import type { ModelFamily } from './family.ts'
 export const deepSeekV2: ModelFamily = {
   ...deepSeekShared,
   family: 'deepseek_v2',
+  runnable: true,
   modelTypes: ['deepseek_v2'],
   read: (fields, name) => readDeepSeek(fields, name, 'deepseek_v2'),
   ignorable: () => [/\.rotary_emb\.inv_freq$/],

@@ -8,6 +8,7 @@ import type { ModelFamily } from './family.ts'
 export const deepSeekV3: ModelFamily = {
   ...deepSeekShared,
   family: 'deepseek_v3',
+  runnable: true,
   modelTypes: ['deepseek_v3'],
   read: (fields, name) => readDeepSeek(fields, name, 'deepseek_v3'),
   ignorable: ({ layers }) => [

@@ -1,14 +1,39 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
+import { deepSeekV2, deepSeekV3 } from './deepseek.ts'
 import { falcon } from './falcon.ts'
 import type { ModelFamily } from './family.ts'
+import { gemma } from './gemma.ts'
+import { gemma2 } from './gemma2.ts'
+import { gemma3 } from './gemma3.ts'
 import { gptBigCode } from './gpt-bigcode.ts'
+import { gptNeo } from './gpt-neo.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
+import { mistral } from './mistral.ts'
 import { mixtral } from './mixtral.ts'
+import { qwen2 } from './qwen2.ts'
+import { qwen3 } from './qwen3.ts'
+import { starcoder2 } from './starcoder2.ts'
 
 /** The families that the engine can run. */
-export const families: readonly ModelFamily[] = [gpt2, gptBigCode, falcon, llama, mixtral]
+export const families: readonly ModelFamily[] = [
+  gpt2,
+  gptBigCode,
+  gptNeo,
+  falcon,
+  llama,
+  mistral,
+  starcoder2,
+  mixtral,
+  qwen2,
+  qwen3,
+  gemma,
+  gemma2,
+  gemma3,
+  deepSeekV2,
+  deepSeekV3,
+]
 
 /**
  * The family that runs a config.

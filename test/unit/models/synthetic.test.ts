@@ -199,7 +199,11 @@ describe('openSynthetic', () => {
     [{ ...tiny, preset: 'gpt7' }, 'NOT_FOUND', 'gpt7'],
     [{ ...tiny, overrides: { ...small, n_head: 0 } }, 'CONFIG_UNSUPPORTED', 'n_head'],
     [{ ...tiny, overrides: { ...small, activation_function: 'tanhshrink' } }, 'CONFIG_UNSUPPORTED', 'tanhshrink'],
-    [{ preset: 'deepseek-v2-lite', seed: 0, overrides: null }, 'CONFIG_UNSUPPORTED', 'deepseek_v2'],
+    [
+      { preset: 'deepseek-v2-lite', seed: 0, overrides: { norm_topk_prob: true } },
+      'CONFIG_UNSUPPORTED',
+      'norm_topk_prob',
+    ],
   ])('refuses %j before it writes', async (source, code, named) => {
     const dataDir = await newDataDir()
     await expect(openSynthetic(source, dataDir)).rejects.toMatchObject({
