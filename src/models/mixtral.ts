@@ -1,15 +1,16 @@
 import { readMixtralExperts } from '../architecture/family-mixtral.ts'
 import { readFields } from '../architecture/fields.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
+import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
-import { kvHeadsOf, requireNeutral } from './config-fields.ts'
+import { kvShapeOf, requireNeutral } from './config-fields.ts'
 import { embed, languageModelHead } from './embedding.ts'
 import { type ExpertsSpec, experts } from './experts.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import { findActivation } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, requirePlainRope, ropeTheta, rotaryTable } from './rope.ts'
+import { type RotaryTable, requireWholeRope, rotaryTable } from './rope.ts'
 import { selfAttention } from './self-attention.ts'
 
 /** Mixtral (Jiang et al. 2024): Llama's attention without biases, and experts in place of the MLP. */
@@ -18,9 +19,8 @@ export const mixtral: ModelFamily = {
 
   check(config) {
     findActivation(config.activation)
-    for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
-    ropeTheta(config)
-    requirePlainRope(config)
+    for (let layer = 0; layer < config.layers; layer++) kvShapeOf(config, layer)
+    requireWholeRope(config)
     requireNeutral(config, {
       attention_bias: [false],
       mlp_bias: [false],
@@ -33,7 +33,7 @@ export const mixtral: ModelFamily = {
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, { width: config.headDim, theta: ropeTheta(config) })
+    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
     let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]
