@@ -69,14 +69,14 @@ function ringStep(graph: GraphBuilder, window: number): AttentionStep {
   const sizes = stepSizes(g, sizeOf(g.at('cached'), ring, 0))
   const keys = concat(g.at('keys'), [ring, { name: inputNames.positions }], 0) // [R + S]
   const at = g.at('mask')
-  const queries = reshape(at, { name: inputNames.positions }, [-1, 1]) // [S, 1]
+  const queries = reshape(at, { name: inputNames.positions }, [1, 1, -1, 1]) // [1, 1, S, 1]
   const visible = and(
     at,
     lessOrEqual(at, keys, queries),
     greater(at, keys, subtract(at, queries, at.integers([window]))),
-  ) // [S, R + S]
+  ) // [1, 1, S, R + S]
   const mask = where(at, visible, at.floats([0]), at.floats([maskedScore]))
-  return { sizes, mask: reshape(at, mask, [1, 1, 0, 0]), keyPositions: () => keys }
+  return { sizes, mask, keyPositions: () => keys }
 }
 
 function stepSizes(g: GraphBuilder, cached: Value): AttentionStep['sizes'] {
