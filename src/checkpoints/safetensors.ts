@@ -30,6 +30,16 @@ function invalid(file: string, message: string): never {
   throw new AppError('CHECKPOINT_INVALID', `${file}: ${message}`, hint)
 }
 
+/** Where a header is read from: a file, or its like on a hub. */
+export interface HeaderSource {
+  /** as errors name it */
+  name: string
+  /** bytes of the whole file */
+  size: number
+  /** Bytes from `offset` on: `length` of them, or fewer where the file ends before. */
+  read(offset: number, length: number): Promise<Buffer>
+}
+
 /**
  * Reads the header of one safetensors file: eight bytes of length, JSON, then tensor data without holes
  * (https://github.com/huggingface/safetensors, "Format"). No weight is read.
@@ -38,29 +48,41 @@ function invalid(file: string, message: string): never {
 export async function readHeader(file: string): Promise<SafetensorsHeader> {
   const { handle, size } = await openRegular(file)
   try {
-    if (size < 8) invalid(file, `is ${size} bytes long, and a header's length alone takes 8`)
-
-    const prefix = Buffer.alloc(8)
-    await handle.read(prefix, 0, 8, 0)
-    const length = prefix.readBigUInt64LE()
-    if (length > BigInt(maxHeaderBytes)) {
-      invalid(file, `the header says it is ${length} bytes long, and the format allows ${maxHeaderBytes}`)
-    }
-    const start = 8 + Number(length)
-    if (start > size) {
-      invalid(file, `the header says it is ${length} bytes long, and the file has ${size - 8} after its first 8`)
-    }
-
-    const bytes = Buffer.alloc(start)
-    const { bytesRead } = await handle.read(bytes, 0, start, 0)
-    if (bytesRead !== start) invalid(file, `ended after ${bytesRead} of ${start} bytes of its header`)
-    const { __metadata__: metadata = {}, ...entries } = parseHeaderJson(bytes.subarray(8), file)
-    const tensors = Object.entries(entries).map(([name, entry]) => readEntry(name, entry, start, file))
-    checkLayout(tensors, start, size, file)
-    return { tensors, metadata: readMetadata(metadata, file), bytes }
+    return await readHeaderFrom({
+      name: file,
+      size,
+      async read(offset, length) {
+        const bytes = Buffer.alloc(length)
+        const { bytesRead } = await handle.read(bytes, 0, length, offset)
+        return bytes.subarray(0, bytesRead)
+      },
+    })
   } finally {
     await handle.close()
   }
+}
+
+/** The same from wherever it lies. */
+export async function readHeaderFrom({ name: file, size, read }: HeaderSource): Promise<SafetensorsHeader> {
+  if (size < 8) invalid(file, `is ${size} bytes long, and a header's length alone takes 8`)
+
+  const prefix = await read(0, 8)
+  if (prefix.length < 8) invalid(file, `ended after ${prefix.length} of the 8 bytes of its header's length`)
+  const length = prefix.readBigUInt64LE()
+  if (length > BigInt(maxHeaderBytes)) {
+    invalid(file, `the header says it is ${length} bytes long, and the format allows ${maxHeaderBytes}`)
+  }
+  const start = 8 + Number(length)
+  if (start > size) {
+    invalid(file, `the header says it is ${length} bytes long, and the file has ${size - 8} after its first 8`)
+  }
+
+  const bytes = await read(0, start)
+  if (bytes.length !== start) invalid(file, `ended after ${bytes.length} of ${start} bytes of its header`)
+  const { __metadata__: metadata = {}, ...entries } = parseHeaderJson(bytes.subarray(8), file)
+  const tensors = Object.entries(entries).map(([name, entry]) => readEntry(name, entry, start, file))
+  checkLayout(tensors, start, size, file)
+  return { tensors, metadata: readMetadata(metadata, file), bytes }
 }
 
 function readMetadata(metadata: unknown, file: string): Record<string, string> {

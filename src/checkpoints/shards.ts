@@ -7,11 +7,11 @@ import { checkRegular, readSmallFile } from './regular-file.ts'
 import { isInside } from './roots.ts'
 
 export const indexName = 'model.safetensors.index.json'
-const singleName = 'model.safetensors'
+export const singleName = 'model.safetensors'
 const maxShards = 10_000
 
 /** DeepSeek-V3's index of 92,000 tensors takes 9 MB; 200,000 names, the most that are read, take about 20. */
-const maxIndexBytes = 32_000_000
+export const maxIndexBytes = 32_000_000
 
 /**
  * The real path of a file that must lie in a checkpoint's folder, links resolved; null where there is none.
@@ -65,28 +65,38 @@ export async function findWeightFiles(directory: string): Promise<WeightFile[]> 
     )
   }
 
-  const invalid = (message: string): never => {
-    throw new AppError(
-      'CHECKPOINT_INVALID',
-      `${index}: ${message}`,
-      'Download the checkpoint again, every shard of it.',
-    )
+  const shards = parseIndex(await readSmallFile(index, maxIndexBytes), index)
+  const files: WeightFile[] = []
+  for (const name of [...shards.keys()].sort()) {
+    const path = (await fileInside(directory, name)) ?? invalidIndex(index, `the shard ${name} is not in the folder`)
+    files.push({ path, promised: shards.get(name) ?? [] })
   }
-  const { weight_map: map } = parseHeaderJson(await readSmallFile(index, maxIndexBytes), index)
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) return invalid('weight_map is not an object')
+  return files
+}
+
+/**
+ * What an index of shards says: the files it names, each with its tensors, as it spells them.
+ * @param file the index, as errors name it
+ * @throws AppError CHECKPOINT_INVALID
+ */
+export function parseIndex(bytes: Uint8Array, file: string): Map<string, string[]> {
+  const { weight_map: map } = parseHeaderJson(bytes, file)
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    return invalidIndex(file, 'weight_map is not an object')
+  }
   const shards = new Map<string, string[]>()
   for (const [tensor, name] of Object.entries(map)) {
-    if (typeof name !== 'string') return invalid(`tensor ${quote(tensor)} lies in ${quote(name)}`)
+    if (typeof name !== 'string') return invalidIndex(file, `tensor ${quote(tensor)} lies in ${quote(name)}`)
     const promised = shards.get(name) ?? []
     promised.push(tensor)
     shards.set(name, promised)
   }
-  if (shards.size > maxShards) invalid(`it names ${shards.size} files, and at most ${maxShards} are opened`)
-
-  const files: WeightFile[] = []
-  for (const name of [...shards.keys()].sort()) {
-    const path = (await fileInside(directory, name)) ?? invalid(`the shard ${name} is not in the folder`)
-    files.push({ path, promised: shards.get(name) ?? [] })
+  if (shards.size > maxShards) {
+    invalidIndex(file, `it names ${shards.size} files, and at most ${maxShards} are opened`)
   }
-  return files
+  return shards
+}
+
+function invalidIndex(file: string, message: string): never {
+  throw new AppError('CHECKPOINT_INVALID', `${file}: ${message}`, 'Download the checkpoint again, every shard of it.')
 }
