@@ -4,7 +4,7 @@ import type { BenchmarkSpecInput } from '../../src/jobs/spec.ts'
 export const tinyOverrides = { n_layer: 2, n_embd: 32, n_head: 4, vocab_size: 101, n_positions: 128 }
 export const tinySource = { synthetic: { preset: 'gpt2', seed: 1, overrides: tinyOverrides } }
 
-/** Two subjects, prefill and decode: LOAD of each comes first, so there are six series in several writes. */
+/** Two subjects, loaded once, prefill and decode: LOAD of each comes first, so there are six series in several writes. */
 export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): BenchmarkSpecInput {
   return {
     kind: 'BENCHMARK',
@@ -15,6 +15,7 @@ export function tinySpec(overrides: Partial<BenchmarkSpecInput> = {}): Benchmark
     ],
     tests: [{ promptTokens: 16 }, { generatedTokens: 16, depth: 8 }],
     blocks: 40,
+    reload: false,
     ...overrides,
   }
 }

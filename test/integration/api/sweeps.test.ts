@@ -156,6 +156,19 @@ describe('the picture of a trend', () => {
     expect([png.status, png.headers['content-type']]).toEqual([200, 'image/png'])
   })
 
+  it('needs a token where tokens are asked for, as a header or as the cookie', async () => {
+    const guarded = await startTestApi(url, { KVSCOPE_TOKENS: 'ann:only-hers-and-long' })
+    const status = async (headers: Record<string, string>) => {
+      const path = '/trends/chart.svg?subject=kv12&phase=DECODE'
+      return (await rawRequest(guarded.port, { path, headers: { host: `127.0.0.1:${guarded.port}`, ...headers } }))
+        .status
+    }
+    expect(await status({})).toBe(401)
+    expect(await status({ cookie: 'kvscope_token=wrong' })).toBe(401)
+    expect(await status({ cookie: 'kvscope_token=only-hers-and-long' })).toBe(200)
+    expect(await status({ authorization: 'Bearer only-hers-and-long' })).toBe(200)
+  })
+
   it('is drawn empty where nothing measured it', async () => {
     expect(await svg('/trends/chart.svg?subject=nobody&phase=DECODE')).toContain('No run has measured it.')
   })

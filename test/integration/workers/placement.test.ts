@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { startApi } from '../../../src/api/main.ts'
+import { readConfig } from '../../../src/config.ts'
 import { requireRun } from '../../../src/db/runs.ts'
 import { until } from '../../support/processes.ts'
 import { describeOnQueues } from '../../support/queue-backends.ts'
@@ -10,6 +12,7 @@ import { openSubmitter, type Submitter } from '../../support/submitting.ts'
 import { createTestDatabase } from '../../support/test-database.ts'
 import { manyTrialsSpec, tinySeries, tinySource, tinySpec } from '../../support/tiny-spec.ts'
 import { startTestWorker, type TestWorker } from '../../support/workers.ts'
+import { at, request, textAt } from '../api/api-under-test.ts'
 
 /** Processes start slowly on a busy machine. */
 vi.setConfig({ testTimeout: 120_000 })
@@ -47,6 +50,26 @@ describeOnQueues('a placed run', ({ redisUrl }) => {
     for (const placement of placements) runIds.push(await submitter.submit(shortSpec({ placement })))
     const runs = await Promise.all(runIds.map(finished))
     expect(runs.map((run) => run.workerId)).toEqual([labId, labId, labId, officeId])
+  })
+
+  it('is asked for through the API, which says where it waits', async () => {
+    const config = readConfig({
+      PORT: '0',
+      KVSCOPE_LOG_LEVEL: 'silent',
+      ...(redisUrl === null ? {} : { REDIS_URL: redisUrl }),
+    })
+    const api = await startApi(config, databaseUrl, { queuePrefix: new URL(databaseUrl).pathname.slice(1) })
+    try {
+      const workerId = await idOf('office')
+      const { kind: _, version: __, ...asked } = shortSpec()
+      const start = `mutation ($input: StartBenchmarkInput!) {
+        startBenchmark(input: $input) { run { id placement { hostname workerId } } } }`
+      const answer = await request(api.address, start, { input: { ...asked, placement: { workerId } } })
+      expect(at(answer, 'startBenchmark.run.placement')).toEqual({ hostname: null, workerId })
+      expect((await finished(textAt(answer, 'startBenchmark.run.id'))).workerId).toBe(workerId)
+    } finally {
+      await api.close()
+    }
   })
 
   it('keeps its worker busy, and no other run from an idle one', async () => {
