@@ -1,10 +1,10 @@
 import { AppError } from '../errors.ts'
 import { asKinds } from './kv-as-kinds.ts'
-import { type Factor, kvFactors, kvFormula } from './kv-factors.ts'
+import { type Factor, type KvProduct, kvFactors, kvFormula, kvProducts } from './kv-factors.ts'
+import { fitByLength, type KvFit, longestThatFits, sequencesThatFit, weightBytesOf } from './kv-fit.ts'
 import { bytesOfValues, type KvDtype, kvDtypeBits, valuesPerSequence, valuesPerToken } from './kv-values.ts'
 import { type LayerAttention, layerAttention, overallAttention } from './layer-attention.ts'
 import type { AttentionKind, ModelConfig } from './model-config.ts'
-import { parameterCount } from './parameters.ts'
 
 /**
  * Bytes that one token of one sequence adds to the KV cache of all layers: layers x KV heads x (key dim + value dim) x
@@ -42,10 +42,14 @@ export interface KvCacheQuestion {
   tensorParallel?: number
   /** memory of one device, in bytes; null: do not ask how many sequences fit */
   memoryBytes?: number | null
+  /** bytes of all weights as they are stored; null: as config.json makes them */
+  weightBytes?: number | null
 }
 
 export interface KvCacheAs {
   label: string
+  /** what "the same model" means here: what changes and what stays */
+  meaning: string
   kind: AttentionKind
   kvHeads: number | null
   bytes: number
@@ -64,23 +68,22 @@ export interface KvCacheReport {
   formula: string
   /** their product is `bytes` */
   factors: Factor[]
+  /** one for each kind of layer; their bytes add up to `bytes` */
+  products: KvProduct[]
   layers: LayerAttention[]
   asKinds: KvCacheAs[]
-  /** bytes of all weights, in the config's own dtype, or 16 bits a value where it names none */
+  /** bytes of all weights: as stored, or as config.json makes them (kv-fit's weightBytesOf) */
   weightBytes: number
   /** sequences of contextLength tokens that fit beside the weights; null where memoryBytes was not given */
   sequencesThatFit: number | null
-}
-
-const weightBits: Record<string, number> = { float32: 32, float16: 16, bfloat16: 16, float8_e4m3fn: 8 }
-
-function weightBytesOf(config: ModelConfig): number {
-  const dtype = config.raw.dtype ?? config.raw.torch_dtype
-  return bytesOfValues(parameterCount(config), weightBits[String(dtype)] ?? 16)
+  /** the same at other lengths, up to the model's context; empty where memoryBytes was not given */
+  fits: KvFit[]
+  /** tokens of each of `batch` sequences that fit at most; null where memoryBytes was not given */
+  longestThatFits: number | null
 }
 
 function checkQuestion(question: Required<KvCacheQuestion>): void {
-  for (const name of ['contextLength', 'batch', 'tensorParallel', 'memoryBytes'] as const) {
+  for (const name of ['contextLength', 'batch', 'tensorParallel', 'memoryBytes', 'weightBytes'] as const) {
     const value = question[name]
     if (value === null || (Number.isSafeInteger(value) && value >= 1)) continue
     throw new AppError('VALIDATION_FAILED', `${name} is ${value}`, `${name} must be a whole number of at least 1.`)
@@ -93,7 +96,14 @@ function checkQuestion(question: Required<KvCacheQuestion>): void {
  * @throws AppError VALIDATION_FAILED for a size that is no whole number above 0 or a product beyond 2^53
  */
 export function kvCacheReport(config: ModelConfig, asked: KvCacheQuestion): KvCacheReport {
-  const question = { batch: 1, dtype: 'F16', tensorParallel: 1, memoryBytes: null, ...asked } as const
+  const question = {
+    batch: 1,
+    dtype: 'F16',
+    tensorParallel: 1,
+    memoryBytes: null,
+    weightBytes: null,
+    ...asked,
+  } as const
   checkQuestion(question)
   const { contextLength, batch, tensorParallel, memoryBytes } = question
   const sizes = { contextLength, batch, tensorParallel, bitsPerValue: kvDtypeBits[question.dtype] }
@@ -113,7 +123,7 @@ export function kvCacheReport(config: ModelConfig, asked: KvCacheQuestion): KvCa
     )
   }
 
-  const weightBytes = weightBytesOf(config)
+  const weightBytes = question.weightBytes ?? weightBytesOf(config)
   return {
     kind: overallAttention(config).kind,
     bytes,
@@ -121,16 +131,30 @@ export function kvCacheReport(config: ModelConfig, asked: KvCacheQuestion): KvCa
     bytesPerDevice: perDevice(config, sizes),
     formula: kvFormula(factors),
     factors,
+    products: kvProducts(config, sizes),
     layers: layerAttention(config, tensorParallel),
     asKinds: alternatives,
     weightBytes,
-    sequencesThatFit:
-      memoryBytes === null
-        ? null
-        : Math.max(
-            0,
-            Math.floor((memoryBytes - weightBytes / tensorParallel) / perDevice(config, { ...sizes, batch: 1 })),
-          ),
+    ...fitting(config, sizes, memoryBytes === null ? null : memoryBytes - weightBytes / tensorParallel),
+  }
+}
+
+function fitting(
+  config: ModelConfig,
+  sizes: Required<KvCacheSizes>,
+  freeBytes: number | null,
+): Pick<KvCacheReport, 'sequencesThatFit' | 'fits' | 'longestThatFits'> {
+  if (freeBytes === null) return { sequencesThatFit: null, fits: [], longestThatFits: null }
+  const question = {
+    freeBytes,
+    bytesOfSequence: (contextLength: number) => perDevice(config, { ...sizes, contextLength, batch: 1 }),
+    contextLength: sizes.contextLength,
+    longest: config.contextLength,
+  }
+  return {
+    sequencesThatFit: sequencesThatFit(question, sizes.contextLength),
+    fits: fitByLength(question),
+    longestThatFits: longestThatFits(question, sizes.batch),
   }
 }
 

@@ -1,4 +1,6 @@
-import { cachedTokens, effectiveKvHeads, valuesPerSequence } from './kv-values.ts'
+import { bytesOfValues, cachedTokens, effectiveKvHeads, valuesPerSequence, valuesPerToken } from './kv-values.ts'
+import { groupLayers } from './layer-attention.ts'
+import { layerRanges } from './layer-ranges.ts'
 import type { AttentionShape, ModelConfig } from './model-config.ts'
 
 export interface Factor {
@@ -51,6 +53,33 @@ export function kvFactors(config: Pick<ModelConfig, 'attention'>, sizes: KvSizes
   }
   const values = valuesPerSequence(config, sizes.contextLength, sizes.tensorParallel)
   return [{ name: 'values of all layers and tokens', value: values }, batch, width]
+}
+
+/** Layers that are alike, and the product that their bytes are. */
+export interface KvProduct {
+  /** 0-based, ascending */
+  layers: number[]
+  factors: Factor[]
+  formula: string
+  bytes: number
+}
+
+/**
+ * The KV cache as a sum of products, one for each kind of layer, every one to be checked by hand. Their bytes add up to
+ * the cache's, but for less than a byte each where values are narrower than one.
+ */
+export function kvProducts(config: Pick<ModelConfig, 'attention'>, sizes: KvSizes): KvProduct[] {
+  return groupLayers(config).map(({ shape, layers }) => {
+    const factors = kvFactors({ attention: layers.map(() => shape) }, sizes)
+    const values =
+      layers.length * valuesPerToken(shape, sizes.tensorParallel) * cachedTokens(shape, sizes.contextLength)
+    const bytes = bytesOfValues(values * sizes.batch, sizes.bitsPerValue)
+    return { layers, factors, formula: `${kvFormula(factors)} (${layersName(layers)})`, bytes }
+  })
+}
+
+function layersName(layers: readonly number[]): string {
+  return `layer${layers.length > 1 ? 's' : ''} ${layerRanges(layers)}`
 }
 
 /** The factors in words: `layers x batch x KV heads x head dim x 2 (K and V) x tokens x bytes per value`. */

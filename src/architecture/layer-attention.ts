@@ -26,15 +26,22 @@ export function bytesByDtype(values: number): Record<KvDtype, number> {
 }
 
 /** Groups the layers whose attention is alike, in the order of their first layer. */
-export function layerAttention(config: Pick<ModelConfig, 'attention'>, tensorParallel = 1): LayerAttention[] {
+export function groupLayers({
+  attention,
+}: Pick<ModelConfig, 'attention'>): { shape: AttentionShape; layers: number[] }[] {
   const groups = new Map<string, { shape: AttentionShape; layers: number[] }>()
-  for (const [layer, shape] of config.attention.entries()) {
+  for (const [layer, shape] of attention.entries()) {
     const key = JSON.stringify(shape)
     const group = groups.get(key) ?? { shape, layers: [] }
     group.layers.push(layer)
     groups.set(key, group)
   }
-  return [...groups.values()].map(({ shape, layers }) => ({
+  return [...groups.values()]
+}
+
+/** The groups of layers with what they cache, over all devices of a tensor-parallel group. */
+export function layerAttention(config: Pick<ModelConfig, 'attention'>, tensorParallel = 1): LayerAttention[] {
+  return groupLayers(config).map(({ shape, layers }) => ({
     layers,
     kind: shape.kind,
     kvHeads: shape.kvHeads,

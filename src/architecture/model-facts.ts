@@ -1,11 +1,12 @@
 import { type DetectionVote, detectAttention } from './detect-attention.ts'
 import type { ModelWarning } from './family.ts'
+import type { KvHeadCopies } from './kv-head-copies.ts'
 import type { Shapes } from './kv-heads-by-shape.ts'
 import type { KvDtype } from './kv-values.ts'
 import { valuesPerToken } from './kv-values.ts'
 import { bytesByDtype, type LayerAttention, layerAttention, overallAttention } from './layer-attention.ts'
 import type { AttentionKind, Family, ModelConfig } from './model-config.ts'
-import { parameterCount } from './parameters.ts'
+import { type ParameterPart, parametersByPart, sumOfParts } from './parameters.ts'
 
 /** What GraphQL's `Model` shows, as plain JSON: it is stored with a run, so that reading a run opens no checkpoint. */
 export interface ModelFacts {
@@ -22,6 +23,8 @@ export interface ModelFacts {
   contextLength: number
   vocabularySize: number
   parameters: number
+  /** absent in what was stored before it was counted */
+  parameterParts?: ParameterPart[]
   /** bytes that one token of one sequence adds, for each dtype of the cache */
   kvBytesPerToken: Record<KvDtype, number>
   layerAttention: LayerAttention[]
@@ -32,12 +35,18 @@ export interface ModelFacts {
 /**
  * Describes a model without running it. `shapes` are the tensors' shapes by name, or null where there is a config only.
  * Where config.json and the weights disagree, the weights are believed.
+ * @param copies what the values of the K/V heads say; null where nobody looked at them
  * @throws AppError CHECKPOINT_INVALID where a shape makes no whole number of heads
  */
-export function describeModel(config: ModelConfig, shapes: Shapes | null): ModelFacts {
-  const { config: followed, votes, warnings } = detectAttention(config, shapes)
+export function describeModel(
+  config: ModelConfig,
+  shapes: Shapes | null,
+  copies: KvHeadCopies | null = null,
+): ModelFacts {
+  const { config: followed, votes, warnings } = detectAttention(config, shapes, copies)
   const { kind, kvHeads } = overallAttention(followed)
   const values = followed.attention.reduce((sum, shape) => sum + valuesPerToken(shape), 0)
+  const parameterParts = parametersByPart(followed)
   return {
     name: config.name,
     family: config.family,
@@ -50,7 +59,8 @@ export function describeModel(config: ModelConfig, shapes: Shapes | null): Model
     hiddenSize: config.hiddenSize,
     contextLength: config.contextLength,
     vocabularySize: config.vocabularySize,
-    parameters: parameterCount(followed),
+    parameters: sumOfParts(config, parameterParts),
+    parameterParts,
     kvBytesPerToken: bytesByDtype(values),
     layerAttention: layerAttention(followed),
     votes,

@@ -45,6 +45,13 @@ async function readBytes(entry: TensorEntry, position: number, into: Uint8Array)
   }
 }
 
+/** Bytes `start` to `start + length` of a tensor's data, as they are stored. @throws AppError as readValues */
+export async function readTensorBytes(entry: TensorEntry, start: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
+  await readBytes(entry, entry.offset + start, bytes)
+  return bytes
+}
+
 /**
  * Values `start` to `start + count` of a tensor, row-major, as f32; f16 and bf16 are widened, which loses nothing.
  * Rows of a [rows, columns] tensor are `start = row * columns`.

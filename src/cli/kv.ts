@@ -1,10 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import type { KvCacheReport } from '../architecture/kv-bytes.ts'
-import type { ModelConfig } from '../architecture/model-config.ts'
-import type { Style } from '../render/style.ts'
-import { tableToText } from '../render/table.ts'
-import { formatBytes, formatInteger, formatRatio } from '../render/units.ts'
+import type { ExpectedTensor } from '../architecture/model-config.ts'
+import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { byteCount, type CommandContext, examples, wholeNumber, withJsonOption } from './command.ts'
+import { kvText } from './kv-text.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
 const dtypes = ['F32', 'F16', 'BF16', 'FP8', 'INT8', 'INT4'] as const
@@ -54,61 +52,38 @@ export function addKvCommand(program: Command, context: CommandContext): void {
 }
 
 async function showKvCache(model: string, options: Options, { terminal }: CommandContext): Promise<void> {
-  const [{ kvCacheReport }, { readSource }, { anySource }, { detectAttention }] = await Promise.all([
-    import('../architecture/kv-bytes.ts'),
-    import('../jobs/model-source.ts'),
-    import('./source.ts'),
-    import('../architecture/detect-attention.ts'),
-  ])
+  const [{ kvCacheReport }, { readSource }, { anySource }, { detectAttention }, { expectedTensors }] =
+    await Promise.all([
+      import('../architecture/kv-bytes.ts'),
+      import('../jobs/model-source.ts'),
+      import('./source.ts'),
+      import('../architecture/detect-attention.ts'),
+      import('../architecture/expected-tensors.ts'),
+    ])
   const { source, roots } = await anySource(model)
-  const { config: stated, shapes } = await readSource(source, roots)
+  const { config: stated, shapes, checkpoint } = await readSource(source, roots)
   // Where weights are there, their shapes are believed.
   const { config } = detectAttention(stated, shapes)
-  const contextLength = options.context ?? config.contextLength
-  const { batch, dtype, tensorParallel, memory } = options
-  const report = kvCacheReport(config, { contextLength, batch, dtype, tensorParallel, memoryBytes: memory ?? null })
-  await deliver(terminal, options.json, report, kvText(config, report, options, terminal.style))
+  const { context: contextLength = config.contextLength, batch, dtype, tensorParallel, memory } = options
+  const report = kvCacheReport(config, {
+    contextLength,
+    batch,
+    dtype,
+    tensorParallel,
+    memoryBytes: memory ?? null,
+    weightBytes: checkpoint && storedBytes(checkpoint, expectedTensors(config)),
+  })
+  const asked = { contextLength, batch, tensorParallel, ...(memory === undefined ? {} : { memory }) }
+  await deliver(terminal, options.json, report, kvText(config, report, asked, terminal.style))
 }
 
-function kvText(config: ModelConfig, report: KvCacheReport, options: Options, style: Style): string {
-  const values = report.factors.map((factor) =>
-    Number.isInteger(factor.value) ? formatInteger(factor.value) : `${factor.value}`,
-  )
-  const devices = options.tensorParallel > 1 ? ` over ${options.tensorParallel} devices` : ''
-  const lines = [
-    `${style.bold(config.name)}  ${report.kind}, ${config.layers} layers, ${config.heads} query heads`,
-    '',
-    tableToText(
-      {
-        columns: [{ title: 'factor' }, { title: 'value', align: 'right' }],
-        rows: report.factors.map((factor, index) => [factor.name, values[index] ?? '']),
-      },
-      { head: style.bold, width: 80 },
-    ),
-    '',
-    `${values.join(' x ')} = ${formatInteger(report.bytes)} bytes`,
-    style.accent(`${formatBytes(report.bytes)}${devices}`),
-    `${formatInteger(report.bytesPerToken)} bytes for each token of each sequence`,
-  ]
-  if (options.tensorParallel > 1) lines.push(`${formatBytes(report.bytesPerDevice)} on the device that keeps most`)
-  if (report.sequencesThatFit !== null && options.memory !== undefined) {
-    lines.push(
-      `${formatInteger(report.sequencesThatFit)} sequences fit a device of ${formatBytes(options.memory)} beside ${formatBytes(report.weightBytes / options.tensorParallel)} of weights`,
-    )
+/** Bytes of the tensors that the config asks for, without masks and the like; null where one cannot be found. */
+function storedBytes({ tensors }: Checkpoint, expected: readonly ExpectedTensor[]): number | null {
+  let bytes = 0
+  for (const { name } of expected) {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) return null
+    bytes += tensor.length
   }
-  return [
-    ...lines,
-    '',
-    tableToText(
-      {
-        columns: [
-          { title: 'the same model as' },
-          { title: 'bytes', align: 'right' },
-          { title: 'times its own', align: 'right' },
-        ],
-        rows: report.asKinds.map((as) => [as.label, formatBytes(as.bytes), formatRatio(as.ratio, null)]),
-      },
-      { head: style.bold, width: 80 },
-    ),
-  ].join('\n')
+  return bytes
 }

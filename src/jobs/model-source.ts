@@ -1,4 +1,7 @@
 import { basename } from 'node:path'
+import { detectAttention } from '../architecture/detect-attention.ts'
+import { findKvHeadCopies, type KvHeadCopies } from '../architecture/kv-head-copies.ts'
+import { followShapes } from '../architecture/kv-heads-by-shape.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { overridePreset } from '../architecture/preset-config.ts'
@@ -7,6 +10,7 @@ import type { Checkpoint, WeightDtype } from '../checkpoints/checkpoint.ts'
 import { openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
+import { bytesOfTensors } from '../checkpoints/weight-bytes.ts'
 import { AppError } from '../errors.ts'
 import type { ModelSource } from './spec.ts'
 
@@ -63,10 +67,30 @@ function describeFolder(checkpoint: Checkpoint): ReadSource {
 }
 
 /**
- * What a model is, for GraphQL's `Model` and `KvCache`.
+ * What the K/V heads of a folder's weights say by their values: of layer 0, and of all layers where it holds copies.
+ * Null where there are no weights, and for MLA.
+ * @throws AppError CHECKPOINT_INVALID where the weights are not those of config.json
+ */
+export async function readKvHeadCopies({ config, shapes, checkpoint }: ReadSource): Promise<KvHeadCopies | null> {
+  if (checkpoint === null || shapes === null) return null
+  const layers = Array.from({ length: config.layers }, (_, layer) => layer)
+  return findKvHeadCopies(followShapes(config, shapes), bytesOfTensors(checkpoint), layers)
+}
+
+/**
+ * What a model is, for GraphQL's `Model`: by its config, and where weights are at hand by their shapes and values.
  * @throws as readSource
  */
 export async function describeSource(source: ModelSource, roots: readonly string[]): Promise<ModelFacts> {
+  const read = await readSource(source, roots)
+  return describeModel(read.config, read.shapes, await readKvHeadCopies(read))
+}
+
+/**
+ * The config whose KV cache a source has: with the K/V heads of its weights, where it has weights.
+ * @throws as readSource
+ */
+export async function readCachedConfig(source: ModelSource, roots: readonly string[]): Promise<ModelConfig> {
   const { config, shapes } = await readSource(source, roots)
-  return describeModel(config, shapes)
+  return detectAttention(config, shapes).config
 }

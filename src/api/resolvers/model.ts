@@ -2,6 +2,7 @@ import type { LayerAttentionResolvers, ModelResolvers, PresetResolvers } from '.
 
 export const model: ModelResolvers = {
   kvBytesPerToken: ({ kvBytesPerToken }, { dtype }) => kvBytesPerToken[dtype ?? 'F16'],
+  parameterParts: ({ parameterParts }) => parameterParts ?? [],
 }
 
 export const layerAttention: LayerAttentionResolvers = {

@@ -5,7 +5,7 @@ import { countRuns, defaultPageSize, pageRuns } from '../../db/run-pages.ts'
 import { databaseTime, liveWorkers } from '../../db/workers.ts'
 import { AppError } from '../../errors.ts'
 import type { QueryResolvers, RunConnectionResolvers, WorkerResolvers } from '../../generated/graphql.ts'
-import { describeSource, readSource } from '../../jobs/model-source.ts'
+import { describeSource, readCachedConfig } from '../../jobs/model-source.ts'
 import { checkHealth } from '../health.ts'
 import { requestLimits } from '../limits.ts'
 import { modelSourceOf } from '../spec-input.ts'
@@ -25,8 +25,7 @@ export const query: QueryResolvers = {
   compareRuns: (_root, { input }, context) => resolveComparison(input, context),
   async kvCache(_root, { input }, { config }) {
     const { source, contextLength, batch, dtype, tensorParallel, memoryBytes } = input
-    const read = await readSource(modelSourceOf(source), config.modelRoots)
-    return kvCacheReport(read.config, {
+    return kvCacheReport(await readCachedConfig(modelSourceOf(source), config.modelRoots), {
       contextLength,
       batch: batch ?? 1,
       dtype: dtype ?? 'F16',

@@ -88,6 +88,18 @@ describe('kvCacheReport', () => {
     const report = kvCacheReport({ ...mistral, attention }, { contextLength: 1000, batch: 2 })
     expect(report.factors.reduce((product, factor) => product * factor.value, 1)).toBe(report.bytes)
     expect(report.layers.map((group) => group.layers.length)).toEqual([16, 16])
+    expect(report.products.map(({ bytes }) => bytes)).toEqual(
+      [16, 16].map((layers, group) => {
+        return layers * 2 * 8 * 128 * 2 * (group === 0 ? 1000 : 100) * 2
+      }),
+    )
+    expect(report.products[1]?.formula).toBe(
+      'layers x batch x KV heads x head dim x 2 (K and V) x tokens (window of 100) x bytes per value (layers 1, 3, ..., 31)',
+    )
+    for (const { factors, bytes } of report.products) {
+      expect(factors.reduce((product, factor) => product * factor.value, 1)).toBe(bytes)
+    }
+    expect(report.products.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(report.bytes)
   })
 
   it('spells the formula in words', () => {
@@ -123,6 +135,57 @@ describe('kvCacheReport', () => {
     expect(sequences(weights - 1)).toBe(0)
     expect(sequences(weights / 2 + (5 * sequence) / 2, 2)).toBe(5)
     expect(kvCacheReport(config, { contextLength }).sequencesThatFit).toBeNull()
+  })
+
+  it('counts DeepSeek as MHA with 256 values a head, as the lecture, and with 320', () => {
+    const config = configOf('deepseek-v3')
+    const rows = kvCacheReport(config, { contextLength: 1 }).asKinds.filter((row) => row.kind === 'MHA')
+    expect(rows.map((row) => row.bytes)).toEqual([61 * 128 * 256 * 2, 61 * 128 * 320 * 2])
+    expect(rows[0]?.meaning).toContain('256 values each, without the rotary key, as the lecture counts')
+    expect(rows[1]?.label).toContain('192 + 128, with the rotary key')
+  })
+
+  it('says what the same model means, and of the model itself that it is', () => {
+    const meanings = kvCacheReport(configOf('llama-3.1-8b'), { contextLength: 10 }).asKinds.map((row) => row.meaning)
+    expect(meanings[0]).toBe(
+      'every query head has a K/V head, 256 values each; layers, query heads, head dims and windows stay',
+    )
+    expect(meanings.filter((meaning) => meaning.startsWith('as it is'))).toHaveLength(1)
+    expect(meanings[3]).toContain('32 query heads share a K/V head')
+  })
+
+  it('says how many sequences of each length fit, and how long the longest may be', () => {
+    const config = configOf('llama-3.1-8b')
+    const weightBytes = 8_030_261_248 * 2
+    const report = kvCacheReport(config, {
+      contextLength: 5000,
+      batch: 2,
+      memoryBytes: weightBytes + 131_072 * 6000,
+    })
+    expect(report.longestThatFits).toBe(3000)
+    expect(report.fits.map((fit) => fit.contextLength)).toEqual([
+      1024, 2048, 4096, 5000, 8192, 16_384, 32_768, 65_536, 131_072,
+    ])
+    expect(report.fits.map((fit) => fit.sequences)).toEqual([5, 2, 1, 1, 0, 0, 0, 0, 0])
+    const stored = kvCacheReport(config, { contextLength: 1, memoryBytes: 2 ** 33, weightBytes: 2 ** 33 })
+    expect(stored).toMatchObject({ weightBytes: 2 ** 33, longestThatFits: 0, sequencesThatFit: 0 })
+    expect(kvCacheReport(config, { contextLength: 1 })).toMatchObject({ fits: [], longestThatFits: null })
+  })
+
+  it('goes no longer than the context, though a window is full long before', () => {
+    expect(kvCacheReport(configOf('mistral-7b'), { contextLength: 1, memoryBytes: 2 ** 40 }).longestThatFits).toBe(
+      32_768,
+    )
+  })
+
+  it.each([
+    [{ quant_method: 'fp8' }, 1],
+    [{ quant_method: 'gptq', bits: 4 }, 0.5],
+    [{ quant_method: 'unheard of' }, 2],
+  ])('takes the width of weights from quantization_config %j', (quantization, width) => {
+    const raw = { ...findPreset('llama-3.1-8b').config, quantization_config: quantization }
+    const report = kvCacheReport(readModelConfig(raw, 'quantised'), { contextLength: 1 })
+    expect(report.weightBytes).toBe(8_030_261_248 * width)
   })
 
   it.each([
