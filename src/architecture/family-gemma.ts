@@ -10,6 +10,7 @@ import { llamaShared } from './llama-layout.ts'
 export const gemma: ModelFamily = {
   ...llamaShared,
   family: 'gemma',
+  runnable: true,
   modelTypes: ['gemma'],
   read(fields, name) {
     const stated = fields.text(gemmaActivation, 'hidden_act')

@@ -12,6 +12,7 @@ import { withWindows } from './windows.ts'
 export const gemma2: ModelFamily = {
   ...llamaShared,
   family: 'gemma2',
+  runnable: true,
   modelTypes: ['gemma2'],
   read(fields, name) {
     const full = withDefaults(fields, { ...gemmaDefaults, sliding_window: 4096 })

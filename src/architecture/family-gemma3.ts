@@ -26,6 +26,7 @@ const defaults = {
 export const gemma3: ModelFamily = {
   ...llamaShared,
   family: 'gemma3',
+  runnable: true,
   modelTypes: ['gemma3_text', 'gemma3'],
   read(fields, name) {
     const text = fields.any('text_config') === undefined ? fields : textFields(fields)

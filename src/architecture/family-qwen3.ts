@@ -11,6 +11,7 @@ import { withWindows } from './windows.ts'
 export const qwen3: ModelFamily = {
   ...llamaShared,
   family: 'qwen3',
+  runnable: true,
   modelTypes: ['qwen3'],
   read(fields, name) {
     const config = readLlamaLike(withDefaults(fields, { head_dim: 128 }), name, 'qwen3')

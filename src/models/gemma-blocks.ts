@@ -24,14 +24,18 @@ export function checkGemma(config: ModelConfig): void {
   for (let layer = 0; layer < config.layers; layer++) kvShapeOf(config, layer)
   flag(config, 'attention_bias', false)
   requireWholeRope(config)
-  // Two names of one field: transformers reads one of them and passes over the other, which may not differ.
-  const activations = [config.activation, ...(config.activation === gemmaActivation ? ['gelu'] : [])]
+  requireOneActivation(config)
   requireNeutral(config, {
-    hidden_act: activations,
-    hidden_activation: [config.activation],
     use_bidirectional_attention: [false],
     quantization_config: [],
   })
+}
+
+/** `hidden_act` and `hidden_activation`: transformers reads one of them and passes over the other, which may not differ. */
+function requireOneActivation(config: ModelConfig): void {
+  const { hidden_act: act, hidden_activation: activation } = config.raw
+  if (act == null || activation == null || act === activation) return
+  if (act !== 'gelu' || activation !== gemmaActivation) refuse(config, 'hidden_act', act)
 }
 
 /** Token ids -> rows of the table times the square root of the hidden size, [B, S, hiddenSize]. */
