@@ -7,6 +7,7 @@ import { gemma } from './family-gemma.ts'
 import { gemma2 } from './family-gemma2.ts'
 import { gemma3 } from './family-gemma3.ts'
 import { gptBigCode } from './family-gpt-bigcode.ts'
+import { gptNeo } from './family-gpt-neo.ts'
 import { gptNeoX } from './family-gpt-neox.ts'
 import { gpt2 } from './family-gpt2.ts'
 import { llama } from './family-llama.ts'
@@ -14,6 +15,7 @@ import { mistral } from './family-mistral.ts'
 import { mixtral } from './family-mixtral.ts'
 import { qwen2 } from './family-qwen2.ts'
 import { qwen3 } from './family-qwen3.ts'
+import { starcoder2 } from './family-starcoder2.ts'
 import { shown } from './fields.ts'
 import type { Family } from './model-config.ts'
 
@@ -21,10 +23,12 @@ import type { Family } from './model-config.ts'
 const families: readonly ModelFamily[] = [
   gpt2,
   gptBigCode,
+  gptNeo,
   gptNeoX,
   falcon,
   llama,
   mistral,
+  starcoder2,
   mixtral,
   qwen2,
   qwen3,

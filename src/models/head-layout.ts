@@ -54,6 +54,7 @@ export function projectionLayout(
     case 'mistral':
     case 'mixtral':
     case 'qwen2':
+    case 'starcoder2':
     case 'qwen3':
     case 'gemma':
     case 'gemma2':
@@ -61,6 +62,11 @@ export function projectionLayout(
       const path = `model.layers.${layer}.self_attn`
       const weight = (part: string) => `${path}.${part}_proj.weight`
       return { axes: 'out,in', order: 'apart', Q: weight('q'), K: weight('k'), V: weight('v'), output: weight('o') }
+    }
+    case 'gpt_neo': {
+      const path = `h.${layer}.attn.attention`
+      const weight = (part: string) => `${path}.${part}_proj.weight`
+      return { axes: 'out,in', order: 'apart', Q: weight('q'), K: weight('k'), V: weight('v'), output: weight('out') }
     }
     case 'deepseek_v2':
     case 'deepseek_v3':

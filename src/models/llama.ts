@@ -1,13 +1,10 @@
-import { ropeOf } from '../architecture/rope.ts'
-import type { GraphBuilder, Value } from '../onnx/graph.ts'
-import { add } from '../onnx/ops.ts'
+import type { ModelConfig } from '../architecture/model-config.ts'
 import { flag, kvHeadsOf, requireNeutral } from './config-fields.ts'
-import { embed, languageModelHead } from './embedding.ts'
-import type { ModelBuilder, ModelFamily } from './family.ts'
+import type { ModelFamily } from './family.ts'
+import { type LlamaForm, llamaHidden, llamaLogits } from './llama-stack.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, requireWholeRope, rotaryTable } from './rope.ts'
-import { selfAttention } from './self-attention.ts'
+import { requireWholeRope } from './rope.ts'
 
 /** Llama (Touvron et al. 2023): RMS norms, rotary positions, SwiGLU, grouped K/V heads, separate projections. */
 export const llama: ModelFamily = {
@@ -30,28 +27,15 @@ export const llama: ModelFamily = {
     })
   },
 
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
-    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
-    return x // [B, S, hidden]
-  },
-
-  logits(model, hidden) {
-    const normed = rmsNorm(model, model.graph.at('model').at('norm'), hidden, 'model.norm')
-    return languageModelHead(model, model.graph.at('lm_head'), normed, 'model.embed_tokens.weight', 'lm_head.weight')
-  },
+  hidden: (model) => llamaHidden(model, formOf(model.config)),
+  logits: (model, hidden) => llamaLogits(model, formOf(model.config), hidden),
 }
 
-function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
-  const name = `model.layers.${layer}`
-  const normed = rmsNorm(model, g.at('input_layernorm'), x, `${name}.input_layernorm`)
-  const attention = flag(model.config, 'attention_bias', false)
-  const form = { bias: attention, outputBias: attention, table }
-  const attended = add(g.at('attn'), x, selfAttention(model, g.at('attn'), normed, layer, `${name}.self_attn`, form))
-  const again = rmsNorm(model, g.at('post_attention_layernorm'), attended, `${name}.post_attention_layernorm`)
-  const bias = flag(model.config, 'mlp_bias', false)
-  return add(g.at('mlp'), attended, gatedMlp(model, g.at('mlp'), again, `${name}.mlp`, bias))
+function formOf(config: ModelConfig): LlamaForm {
+  const [attention, inMlp] = [flag(config, 'attention_bias', false), flag(config, 'mlp_bias', false)]
+  return {
+    norm: rmsNorm,
+    attention: { bias: attention, outputBias: attention },
+    mlp: (model, g, x, name) => gatedMlp(model, g, x, name, inMlp),
+  }
 }

@@ -91,7 +91,13 @@ describe('the ring of a window', () => {
   })
 
   it('is measured as the formula says, as far as its window', () => {
-    const raw = { model_type: 'mistral', num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2 }
+    const raw = {
+      model_type: 'qwen2',
+      use_sliding_window: true,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+    }
     const sizes = { hidden_size: 12, intermediate_size: 24, vocab_size: 99, max_position_embeddings: 4096 }
     const layers = { sliding_window: window, layer_types: ['sliding_attention', 'full_attention'] }
     const config = readModelConfig({ ...raw, ...sizes, ...layers }, 'windowed')
