@@ -59,9 +59,30 @@ export function ropeOf(config: ModelConfig, layer?: number, defaults: RopeDefaul
   if (local !== null && !parameters.byType) return { width, theta }
   const stated = raw.original_max_position_embeddings
   const originalLength = typeof stated === 'number' ? stated : (defaults.originalLength ?? null)
-  const scaling = readRopeScaling(parameters, { contextLength: config.contextLength, originalLength })
+  const contextLength = writtenLength(raw) ?? config.contextLength
+  const scaling = readRopeScaling(parameters, { contextLength, originalLength })
   if (scaling?.type === 'longrope') requirePairs(parameters, scaling, width / 2)
   return scaling === null ? { width, theta } : { width, theta, scaling }
+}
+
+/**
+ * The config with as many positions as its rotary scaling is made for, where config.json leaves them at those that the
+ * model was trained with: dynamic scaling begins at max_position_embeddings, and YaRN is often switched on by its fields
+ * alone.
+ */
+export function withStretchedContext(config: ModelConfig): ModelConfig {
+  const { values } = ropeParameters(config.raw, 'full_attention')
+  const { factor } = values
+  const trained = {
+    dynamic: writtenLength(config.raw),
+    yarn: config.raw.original_max_position_embeddings ?? values.original_max_position_embeddings,
+  }[String(values.rope_type ?? values.type)]
+  if (typeof factor !== 'number' || typeof trained !== 'number') return config
+  return { ...config, contextLength: Math.max(config.contextLength, Math.floor(trained * factor)) }
+}
+
+function writtenLength({ max_position_embeddings: length }: Raw): number | null {
+  return typeof length === 'number' ? length : null
 }
 
 /**

@@ -1,5 +1,6 @@
 """Llama: MHA, GQA and MQA, with and without biases, tied and untied."""
 
+import json
 import math
 
 import torch
@@ -14,19 +15,21 @@ def llama():
             llama_case("mha", heads=3, kv=3, dim=8, bias=False, tied=False, seed=23)]
 
 
-def llama_case(name, *, heads, kv, dim, bias, tied, seed):
+# The hidden size is not heads x head dim, as in newer members of the family.
+def llama_case(name, *, heads, kv, dim, bias, tied, seed, hidden=30, width=44, max_position_embeddings=POSITIONS, reach=1.2,
+               **fields):
     g = torch.Generator().manual_seed(seed)
-    # The hidden size is not heads x head dim, as in newer members of the family.
-    hidden, width = 30, 44
     config = LlamaConfig(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=width, num_hidden_layers=2,
                          num_attention_heads=heads, num_key_value_heads=kv, head_dim=dim, attention_bias=bias,
-                         mlp_bias=bias, tie_word_embeddings=tied, max_position_embeddings=POSITIONS, rms_norm_eps=1e-5)
+                         mlp_bias=bias, tie_word_embeddings=tied, max_position_embeddings=max_position_embeddings,
+                         rms_norm_eps=1e-5, **json.loads(json.dumps(fields)))
     w = {"model.embed_tokens.weight": normal(g, VOCABULARY, hidden, std=0.3)}
     for layer in range(config.num_hidden_layers):
         h = f"model.layers.{layer}"
         for norm in ("input_layernorm", "post_attention_layernorm"):
             w[f"{h}.{norm}.weight"] = normal(g, hidden, std=0.1, mean=1)
-        for part, rows, columns, std in (("self_attn.q_proj", heads * dim, hidden, 1.2), ("self_attn.k_proj", kv * dim, hidden, 1.2),
+        for part, rows, columns, std in (("self_attn.q_proj", heads * dim, hidden, reach),
+                                         ("self_attn.k_proj", kv * dim, hidden, reach),
                                          ("self_attn.v_proj", kv * dim, hidden, 1), ("self_attn.o_proj", hidden, heads * dim, 1),
                                          ("mlp.gate_proj", width, hidden, 1), ("mlp.up_proj", width, hidden, 1),
                                          ("mlp.down_proj", hidden, width, 1)):
