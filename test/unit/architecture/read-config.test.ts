@@ -102,8 +102,21 @@ describe('readModelConfig', () => {
     expect(new Set(windows(read('qwen2.5-0.5b')))).toEqual(new Set([null]))
     const switchedOn = { use_sliding_window: true, max_window_layers: 22, sliding_window: 1024 }
     expect(windows(read('qwen2.5-0.5b', switchedOn)).slice(21)).toEqual([null, 1024, 1024])
-    const types = [...Array(31).fill('full_attention'), 'sliding_attention']
-    expect(windows(read('mistral-7b', { layer_types: types })).slice(30)).toEqual([null, 4096])
+    const types = [...Array(22).fill('full_attention'), 'sliding_attention', 'full_attention']
+    const listed = { ...switchedOn, layer_types: types }
+    expect(windows(read('qwen2.5-0.5b', listed)).slice(21)).toEqual([null, 1024, null])
+    // transformers would look for a window that it has switched off, and lists no layers of a Mistral.
+    expect(() => read('qwen2.5-0.5b', { ...listed, use_sliding_window: false })).toThrow('use_sliding_window is off')
+    expect(() =>
+      read('mistral-7b', { layer_types: [...Array(31).fill('full_attention'), 'sliding_attention'] }),
+    ).toThrow('every layer of a Mistral has the window 4096')
+  })
+
+  it('takes the window of transformers where config.json is silent', () => {
+    const windows = (config: ReturnType<typeof read>) => new Set(config.attention.map((shape) => shape.window))
+    expect(windows(read('mistral-7b', { sliding_window: undefined }))).toEqual(new Set([4096]))
+    const switchedOn = { use_sliding_window: true, max_window_layers: 0, sliding_window: undefined }
+    expect(windows(read('qwen2.5-0.5b', switchedOn))).toEqual(new Set([4096]))
   })
 
   it("reads the rotary base in transformers 4's and 5's spelling", () => {
