@@ -7,9 +7,9 @@ import { weightLikeness } from './weight-likeness.ts'
  * Heads are grouped by equal values; that is by construction where the groups are those that read one K/V head, and by
  * value alone where heads have matrices of their own and yet equal ones, as in grouped K/V heads stored once for each
  * query head.
- * @param matrices whole ones, [d_model, d_head] row-major, so that CKA takes the model's dimensions as its samples; as
- * many as K/V heads for K and V, as query heads for Q and O
- * @param modelSize d_model
+ * @param matrices whole ones, [d_model, d_head] row-major, so that CKA takes the model's dimensions (MLA: the latent's) as
+ * its samples; as many as K/V heads for K and V, one for DKV, as query heads for the others
+ * @param modelSize rows of each
  * @param heads query heads of the layer
  */
 export function shareOf(

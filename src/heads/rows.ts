@@ -3,18 +3,23 @@
  * the API reads. Heads, layers, prompts and positions count from 0.
  */
 
-/** The matrices of one head, in the field's names: W_Q, W_K, W_V and W_O. */
-export const projections = ['Q', 'K', 'V', 'O'] as const
+/**
+ * The matrices of one head, in the field's names: W_Q, W_K, W_V and W_O; of MLA W_DKV, W_UK and W_UV in place of W_K and
+ * W_V, and its absorbed forms W_Q W_UKᵀ and W_UV W_O. architecture/head-matrices has their sizes.
+ */
+export const projections = ['Q', 'K', 'V', 'O', 'DKV', 'UK', 'UV', 'QUK', 'UVO'] as const
 export type Projection = (typeof projections)[number]
+/** Those that lie in a checkpoint as they are; the others are products. */
+export type StoredProjection = Exclude<Projection, 'QUK' | 'UVO'>
 
 /**
  * Rows x columns of one stored matrix of a head. W_Q, W_K and W_V are [d_model, d_head] (rows are input dimensions),
- * W_O is [d_head, d_model]. A K or V matrix that several query heads read is one row.
+ * W_O is [d_head, d_model]. A K, V or DKV matrix that several query heads read is one row.
  */
 export interface WeightMatrixRow {
   layer: number
   projection: Projection
-  /** the K/V head for K and V, the query head for Q and O */
+  /** the K/V head for K and V, 0 for DKV, else the query head */
   matrix: number
   /** query heads that read it, ascending */
   heads: number[]
@@ -26,14 +31,17 @@ export interface WeightMatrixRow {
   maximum: number
   mean: number
   standardDeviation: number
-  /** name of the tensor in the checkpoint, its shape, and which of its rows and columns these are */
+  /**
+   * name of the tensor in the checkpoint, its shape, and which of its rows and columns these are; of a product both
+   * tensors' names with ` x ` between them, and the product's own shape, rows and columns
+   */
   tensor: string
   tensorShape: number[]
   tensorRows: number[]
   tensorColumns: number[]
   /** the tensor holds outputs as rows (a Linear layer): its rows are the slice's columns */
   transposed: boolean
-  /** element type in the checkpoint */
+  /** element type in the checkpoint; of a product that of its first factor */
   dtype: string
 }
 

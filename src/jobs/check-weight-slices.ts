@@ -1,3 +1,4 @@
+import { headMatrices } from '../architecture/head-matrices.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { AppError } from '../errors.ts'
 import { kvGroups } from '../heads/kv-groups.ts'
@@ -14,7 +15,7 @@ const pairBytes = 60
 export interface PlannedSlices {
   layer: number
   projection: Projection
-  /** one for each K/V head (K, V) or query head (Q, O), ascending, with those of the asked query heads that read it */
+  /** one for each K/V head (K, V), one in all (DKV), or one a query head, ascending, with those of the asked query heads that read it */
   matrices: { matrix: number; heads: number[] }[]
   /** of each slice */
   rows: number
@@ -24,11 +25,11 @@ export interface PlannedSlices {
 /**
  * Which slices a spec comes to for a model: of each layer and projection the matrices that the asked query heads read.
  * Fewer rows or columns where a matrix has fewer.
- * @throws AppError VALIDATION_FAILED for a layer or head that is not there, CONFIG_UNSUPPORTED for MLA
+ * @throws AppError VALIDATION_FAILED for a layer or head that is not there, CONFIG_UNSUPPORTED for a projection that is not
  */
 export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: ModelConfig): PlannedSlices[] {
   checkHeads(spec, name, config)
-  const { heads, hiddenSize, headDim } = config
+  const { heads } = config
   const layers = spec.layers ?? [0]
   const asked = spec.heads === null ? null : new Set(spec.heads)
   /** by the number of matrices; the same in every layer, and in a thousand layers made once */
@@ -40,26 +41,18 @@ export function planWeightSlices(spec: WeightSlicesSpec, name: string, config: M
   }
   return layers
     .toSorted((a, b) => a - b)
-    .flatMap((layer) => {
-      const kvHeads = config.attention[layer]?.kvHeads
-      if (kvHeads == null) {
-        throw new AppError(
-          'CONFIG_UNSUPPORTED',
-          `${name} has MLA: its heads' K and V are made from a latent, and no head has a matrix of its own`,
-          'Look at a model with MHA, GQA or MQA.',
-        )
-      }
-      return spec.projections.map((projection) => {
-        const [most, wide] = projection === 'O' ? [headDim, hiddenSize] : [hiddenSize, headDim]
+    .flatMap((layer) =>
+      spec.projections.map((projection) => {
+        const { count, rows, columns } = headMatrices(config, layer, projection)
         return {
           layer,
           projection,
-          matrices: matricesOf(projection === 'K' || projection === 'V' ? kvHeads : heads),
-          rows: Math.min(spec.rows, most),
-          columns: Math.min(spec.columns ?? wide, wide),
+          matrices: matricesOf(count),
+          rows: Math.min(spec.rows, rows),
+          columns: Math.min(spec.columns ?? columns, columns),
         }
-      })
-    })
+      }),
+    )
 }
 
 /** The matrices that any of the asked query heads reads; all where none in particular is asked for. */

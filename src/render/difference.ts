@@ -2,8 +2,8 @@ import { columnAxisHeight, drawColumnAxis, drawRowAxis, rowAxisWidth } from './a
 import { drawCells, mostCellsAsShapes } from './cells.ts'
 import { drawColourBar } from './colour-bar.ts'
 import { gridAxes } from './grid-cells.ts'
-import type { Projection } from './heat-map.ts'
 import { largestDifference, type Matrix, poolToFit } from './matrix.ts'
+import { matrixName, type Projection } from './matrix-name.ts'
 import { framePicture, margin, poolingNote } from './picture-frame.ts'
 import { describeHeadSharing, type PictureSubject } from './picture-subject.ts'
 import { formatNumber, weightsShading } from './shading.ts'
@@ -55,7 +55,7 @@ export function drawDifference(picture: DifferencePicture): string {
   const shading = weightsShading(
     theme,
     weightsScale(matrices.slice(0, 2)),
-    `weight, W_${projection}, one scale for both`,
+    `weight, ${matrixName(projection)}, one scale for both`,
   )
   const differenceShading = weightsShading(theme, weightsScale(matrices.slice(2)), 'difference, candidate - baseline')
   const [rowAxis, columnAxis] = gridAxes({ name: 'weights', projection }, shape, cell, pooling?.factor ?? 1)
@@ -74,7 +74,7 @@ export function drawDifference(picture: DifferencePicture): string {
   return framePicture({
     subject,
     theme,
-    title: `W_${projection} of layer ${picture.layer}, head ${picture.head}: two runs compared`,
+    title: `${matrixName(projection)} of layer ${picture.layer}, head ${picture.head}: two runs compared`,
     sharing: describeHeadSharing(subject, picture.kvHead),
     notes: [...(picture.notes ?? []), ...poolingNote(pooling)],
     width,

@@ -2,6 +2,7 @@ import { type Axis, positionAxis } from './axes.ts'
 import type { HeadMatrix } from './head-groups.ts'
 import type { Quantity } from './heat-map.ts'
 import { type Matrix, type Pooling, poolToFit } from './matrix.ts'
+import { matrixDimensions, matrixName } from './matrix-name.ts'
 import type { PictureSubject } from './picture-subject.ts'
 import { attentionShading, ownAttentionShading, type Shading, weightsShading } from './shading.ts'
 import { tokenLabel } from './text.ts'
@@ -71,7 +72,7 @@ export function gridShadings(
       each: matrices.map((matrix) => attentionShading(subject.kind, theme, ownEnd(matrix, quantity))),
     }
   }
-  const caption = `weight, W_${quantity.projection}`
+  const caption = `weight, ${matrixName(quantity.projection)}`
   if (scale === 'shared') {
     const bar = weightsShading(
       theme,
@@ -124,7 +125,7 @@ export function gridAxes(
   if (quantity.name === 'weights') {
     const row = quantity.firstRow ?? 0
     const column = quantity.firstColumn ?? 0
-    const [down, across] = quantity.projection === 'O' ? ['d_head', 'd_model'] : ['d_model', 'd_head']
+    const [down, across] = matrixDimensions(quantity.projection)
     return [ends(down, rows, row), ends(across, columns, column)]
   }
   const { tokens } = quantity

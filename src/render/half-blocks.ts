@@ -3,6 +3,7 @@ import { drawsOnce, gridColumns, groupHeads, type HeadMatrix } from './head-grou
 import type { Quantity } from './heat-map.ts'
 import { kindStyles } from './kind-style.ts'
 import { type Matrix, poolBlocks } from './matrix.ts'
+import { matrixName } from './matrix-name.ts'
 import { enlarge, type Paint, paintCells, painter, paintSteps } from './paint-cells.ts'
 import { describeSharing, type PictureSubject } from './picture-subject.ts'
 import { attentionShading, type Shading, weightsShading } from './shading.ts'
@@ -57,7 +58,7 @@ export function paintHeads(picture: TerminalPicture): string {
   const zoom = attention && factor === 1 && 2 * columns <= room ? 2 : 1
   const shading = attention
     ? attentionShading(subject.kind, theme)
-    : weightsShading(theme, quantity.scale ?? weightsScale(pooled), `weight, W_${quantity.projection}`)
+    : weightsShading(theme, quantity.scale ?? weightsScale(pooled), `weight, ${matrixName(quantity.projection)}`)
   const blocks = pooled.map((matrix) => paintCells(enlarge(matrix, zoom), shading, colours, by))
 
   const paint = painter(colours, kindStyles[subject.kind].colour[theme])

@@ -5,6 +5,7 @@ import { fitMatrices, gridAxes, gridShadings, isLater, ownEnd } from './grid-cel
 import { drawsOnce, gridColumns, groupHeads, type HeadGroup, type HeadMatrix } from './head-groups.ts'
 import type { Quantity } from './heat-map.ts'
 import { largestDifference } from './matrix.ts'
+import { matrixName } from './matrix-name.ts'
 import { framePicture, margin, poolingNote } from './picture-frame.ts'
 import { describeSharing, type PictureSubject } from './picture-subject.ts'
 import { formatNumber } from './shading.ts'
@@ -226,7 +227,7 @@ function detailsOf(
 }
 
 function titleOf({ subject, layer, heads, quantity }: HeadGridPicture): string {
-  const what = quantity.name === 'attention' ? 'Attention' : `W_${quantity.projection}`
+  const what = quantity.name === 'attention' ? 'Attention' : matrixName(quantity.projection)
   const numbers = heads.map(({ head }) => head)
   const which =
     heads.length === subject.heads

@@ -9,14 +9,12 @@ import {
 } from './axes.ts'
 import { drawCells, mostCellsAsShapes } from './cells.ts'
 import { type Matrix, type Pooling, poolToFit } from './matrix.ts'
+import { matrixDimensions, matrixName, type Projection } from './matrix-name.ts'
 import { framePicture, margin, poolingNote } from './picture-frame.ts'
 import { describeHeadSharing, type PictureSubject } from './picture-subject.ts'
 import { attentionShading, type Shading, weightsShading } from './shading.ts'
 import type { Theme } from './theme.ts'
 import { type WeightsScale, weightsScale } from './weights-ramp.ts'
-
-/** Which matrix of a head weights are. */
-export type Projection = 'Q' | 'K' | 'V' | 'O'
 
 /** What a picture's numbers are. */
 export type Quantity =
@@ -48,6 +46,12 @@ export interface HeatMapPicture {
   /** lines under the title: prompt, tensor, fingerprint */
   notes?: readonly string[]
   theme?: Theme
+}
+
+const dimensionLabels: Readonly<Record<string, string>> = {
+  d_model: 'input dimension (d_model)',
+  d_head: 'head dimension (d_head)',
+  latent: 'dimension of the latent',
 }
 
 /** Longest side that is drawn cell by cell; beyond it cells are pooled and the picture says so. */
@@ -125,18 +129,17 @@ function axesOf(
       positionAxis('key: the token attended to', columns, cell, tokens, factor),
     ]
   }
-  const inner = 'input dimension (d_model)'
-  const outer = 'head dimension (d_head)'
-  const [down, across] = quantity.projection === 'O' ? [outer, inner] : [inner, outer]
+  const [down, across] = matrixDimensions(quantity.projection)
+  const label = (dimension: string) => dimensionLabels[dimension] ?? dimension
   return [
-    numberAxis(down, rows, cell, quantity.firstRow ?? 0, factor, 14),
-    numberAxis(across, columns, cell, quantity.firstColumn ?? 0, factor, 26),
+    numberAxis(label(down), rows, cell, quantity.firstRow ?? 0, factor, 14),
+    numberAxis(label(across), columns, cell, quantity.firstColumn ?? 0, factor, 26),
   ]
 }
 
 function shadingOf({ subject, quantity }: HeatMapPicture, matrix: Matrix, theme: Theme): Shading {
   if (quantity.name === 'attention') return attentionShading(subject.kind, theme)
-  return weightsShading(theme, quantity.scale ?? weightsScale([matrix]), `weight, W_${quantity.projection}`)
+  return weightsShading(theme, quantity.scale ?? weightsScale([matrix]), `weight, ${matrixName(quantity.projection)}`)
 }
 
 function titleOf({ subject, layer, head, kvHead, quantity }: HeatMapPicture): string {
@@ -144,5 +147,5 @@ function titleOf({ subject, layer, head, kvHead, quantity }: HeatMapPicture): st
   if (quantity.name === 'attention') return `Attention of ${where}`
   const own =
     kvHead !== null && subject.kvHeads !== subject.heads && (quantity.projection === 'K' || quantity.projection === 'V')
-  return `W_${quantity.projection} of ${where}${own ? ` (K/V head ${kvHead})` : ''}`
+  return `${matrixName(quantity.projection)} of ${where}${own ? ` (K/V head ${kvHead})` : ''}`
 }

@@ -5,6 +5,7 @@ import { fitMatrices, gridAxes, gridShadings } from './grid-cells.ts'
 import { gridColumns, groupHeads, type HeadMatrix } from './head-groups.ts'
 import { drawMark } from './heading.ts'
 import type { Quantity } from './heat-map.ts'
+import { matrixName } from './matrix-name.ts'
 import { framePicture, margin, poolingNote } from './picture-frame.ts'
 import { describeSharing, type PictureSubject } from './picture-subject.ts'
 import { formatNumber } from './shading.ts'
@@ -141,7 +142,7 @@ function titleOf(
   }: { subject: PictureSubject; layer: number; heads: readonly HeadMatrix[]; quantity: Quantity },
   stored: number,
 ): string {
-  const projection = quantity.name === 'weights' ? quantity.projection : ''
+  const what = quantity.name === 'weights' ? matrixName(quantity.projection) : ''
   const matrices = stored === 1 ? '1 stored matrix' : `${stored} stored matrices`
   const readers =
     heads.length === 1
@@ -149,5 +150,5 @@ function titleOf(
       : heads.length === subject.heads
         ? `${heads.length} query heads`
         : `query heads ${formatRanges(heads.map(({ head }) => head))}`
-  return `W_${projection} of ${subject.model}, layer ${layer}: ${matrices} for ${readers}`
+  return `${what} of ${subject.model}, layer ${layer}: ${matrices} for ${readers}`
 }

@@ -3,15 +3,16 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { AppError } from '../errors.ts'
 import type { Projection, WeightMatrixRow } from '../heads/rows.ts'
 import type { PlannedSlices } from '../jobs/check-weight-slices.ts'
-import { type HeadMatrixPlace, locateHeadMatrix, matrixCount, matrixShape } from '../models/head-weights.ts'
-import { readHeadMatrices, requireTensor } from '../models/read-head-weights.ts'
+import { findHeadMatrices, type HeadMatrixSource, matrixShape, placeOf } from '../models/head-weights.ts'
+import { requireTensor } from '../models/read-head-weights.ts'
+import { readMatrixSources } from '../models/read-matrix-sources.ts'
 import { sliceMatrix } from '../models/weight-slices.ts'
 
 /** The whole matrices of one layer and projection. */
 interface ReadSlices {
   slices: PlannedSlices
   /** of all of the layer's matrices, whichever are asked for: sharing is told of all */
-  located: HeadMatrixPlace[]
+  located: HeadMatrixSource[]
   matrices: Float32Array[]
 }
 
@@ -21,11 +22,8 @@ export async function readLayer(
   checkpoint: Checkpoint,
   config: ModelConfig,
 ): Promise<ReadSlices[]> {
-  const located = ofLayer.map(({ layer, projection }) => {
-    const count = matrixCount(projection, config.heads, config.attention[layer]?.kvHeads ?? 0)
-    return Array.from({ length: count }, (_, matrix) => locateHeadMatrix(config, layer, projection, matrix))
-  })
-  const matrices = await readHeadMatrices(checkpoint, located.flat())
+  const located = ofLayer.map(({ layer, projection }) => findHeadMatrices(config, layer, projection))
+  const matrices = await readMatrixSources(checkpoint, located.flat())
   return ofLayer.map((slices, index) => {
     const own = located[index] ?? []
     return { slices, located: own, matrices: matrices.splice(0, own.length) }
@@ -38,17 +36,17 @@ export async function readLayer(
  */
 export function* rowsOf(
   { layer, projection, matrices: asked, ...size }: PlannedSlices,
-  located: readonly HeadMatrixPlace[],
+  located: readonly HeadMatrixSource[],
   matrices: readonly Float32Array[],
   checkpoint: Checkpoint,
 ): Generator<WeightMatrixRow> {
   for (const [matrix, values] of matrices.entries())
     requireFinite(values, `W_${projection} ${matrix} of layer ${layer}`)
   for (const { matrix, heads } of asked) {
-    const [place, values] = [located[matrix], matrices[matrix]]
-    if (place === undefined || values === undefined) throw new RangeError(`W_${projection} has no matrix ${matrix}`)
-    const { dtype } = requireTensor(checkpoint, place)
-    yield { layer, projection, matrix, heads, dtype, ...sliceMatrix(values, place, size) }
+    const [source, values] = [located[matrix], matrices[matrix]]
+    if (source === undefined || values === undefined) throw new RangeError(`W_${projection} has no matrix ${matrix}`)
+    const { dtype } = requireTensor(checkpoint, 'factors' in source ? source.factors[0] : source)
+    yield { layer, projection, matrix, heads, dtype, ...sliceMatrix(values, placeOf(source), size) }
   }
 }
 
@@ -80,16 +78,16 @@ export function* inBatches(rows: Iterable<WeightMatrixRow>): Generator<WeightMat
   if (batch.length > 0) yield batch
 }
 
-/** W_Q, W_K and W_V as they are, [d_model, d_head], and W_O turned to that, so that all are compared alike. */
+/** Matrices as they are, [d_model or latent, columns], and W_O and W_UV W_O turned to that, so that all are compared alike. */
 export function modelDimensionsFirst(
   projection: Projection,
-  located: readonly HeadMatrixPlace[],
+  located: readonly HeadMatrixSource[],
   matrices: readonly Float32Array[],
-): readonly Float32Array[] {
+): { matrices: readonly Float32Array[]; rows: number } {
   const [first] = located
-  if (projection !== 'O' || first === undefined) return matrices
-  const [rows, columns] = matrixShape(first)
-  return matrices.map((matrix) => turn(matrix, rows, columns))
+  const [rows, columns] = first === undefined ? [0, 0] : matrixShape(placeOf(first))
+  if (projection !== 'O' && projection !== 'UVO') return { matrices, rows }
+  return { matrices: matrices.map((matrix) => turn(matrix, rows, columns)), rows: columns }
 }
 
 function turn(matrix: Float32Array, rows: number, columns: number): Float32Array {

@@ -44,7 +44,8 @@ export async function sliceWeights(
       }
       await report(done / plan.length, `${name}: comparing the heads' ${what}`)
       const { projection } = slices
-      const sharing = shareOf(modelDimensionsFirst(projection, located, matrices), config.hiddenSize, config.heads)
+      const compared = modelDimensionsFirst(projection, located, matrices)
+      const sharing = shareOf(compared.matrices, compared.rows, config.heads)
       await sink.heads({ of: 'headSharing', rows: [{ layer, projection, ...sharing }] })
       done += 1
     }

@@ -5,6 +5,7 @@ import { findWeightValues, matrixKey } from '../../db/weight-values.ts'
 import { AppError } from '../../errors.ts'
 import type { HeadSharingRow } from '../../heads/rows.ts'
 import { csvRecord } from '../../render/csv.ts'
+import { matrixDimensions } from '../../render/matrix-name.ts'
 import { littleEndianBytes } from '../../render/npy.ts'
 import { shortestSingle } from '../../render/shortest-decimal.ts'
 import type { Services } from '../context.ts'
@@ -72,7 +73,7 @@ function slicesArray(db: Database, matrix: StoredMatrix): ExportedArray {
     name: arrayName(matrix),
     dtype: 'float32',
     shape: [matrix.rows, matrix.columns],
-    axes: matrix.projection === 'O' ? ['d_head', 'd_model'] : ['d_model', 'd_head'],
+    axes: matrixDimensions(matrix.projection),
     async *bytes() {
       yield littleEndianBytes(await readValues(db, matrix))
     },

@@ -260,7 +260,7 @@ describe('the job kind WEIGHT_SLICES', () => {
       expect.objectContaining({
         code: 'OUT_OF_MEMORY',
         message:
-          'a layer of large needs about 0.96 GB (64 matrices and 128 copies of 8192 x 128 x 4 B), and 0.50 GB are left by the control group',
+          'a layer of large needs about 0.96 GB (0.27 GB of matrices, and 128 copies of 8192 x 128 x 4 B), and 0.50 GB are left by the control group',
       }),
     )
     ensureMemory(plan, 'large', config, { bytes: 1e9, bound: 'machine' })

@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
+import { headMatrices } from '../../../src/architecture/head-matrices.ts'
 import type { ModelConfig } from '../../../src/architecture/model-config.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import type { Checkpoint } from '../../../src/checkpoints/checkpoint.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { writeSafetensors } from '../../../src/checkpoints/write-safetensors.ts'
-import type { Projection } from '../../../src/heads/rows.ts'
+import type { StoredProjection } from '../../../src/heads/rows.ts'
 import { convertKvHeads } from '../../../src/models/convert.ts'
-import { firstOf, locateHeadMatrix, matrixCount, matrixShape } from '../../../src/models/head-weights.ts'
+import { firstOf, locateHeadMatrix, matrixShape } from '../../../src/models/head-weights.ts'
 import { readHeadMatrices, readHeadMatrix } from '../../../src/models/read-head-weights.ts'
 import { rewriteCheckpoint } from '../../support/rewritten-checkpoint.ts'
 
@@ -25,8 +26,8 @@ async function openGolden(name: string): Promise<{ checkpoint: Checkpoint; confi
 }
 
 /** Every K or V matrix of a layer. */
-function readAll(checkpoint: Checkpoint, config: ModelConfig, projection: Projection, layer = 0) {
-  const count = matrixCount(projection, config.heads, config.attention[layer]?.kvHeads ?? 0)
+function readAll(checkpoint: Checkpoint, config: ModelConfig, projection: StoredProjection, layer = 0) {
+  const { count } = headMatrices(config, layer, projection)
   const places = Array.from({ length: count }, (_, matrix) => locateHeadMatrix(config, layer, projection, matrix))
   return readHeadMatrices(checkpoint, places)
 }
@@ -66,7 +67,7 @@ describe("a head's matrix", () => {
       const shapes = new Map(expectedTensors(config).map(({ name, shape }) => [name, shape]))
       const taken = new Map<string, number[]>()
       for (const projection of ['Q', 'K', 'V', 'O'] as const) {
-        const count = matrixCount(projection, config.heads, config.attention[1]?.kvHeads ?? 0)
+        const { count } = headMatrices(config, 1, projection)
         for (let matrix = 0; matrix < count; matrix += 1) {
           const place = locateHeadMatrix(config, 1, projection, matrix)
           expect(shapes.get(place.tensor)).toEqual(place.tensorShape)
