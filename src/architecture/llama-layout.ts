@@ -88,11 +88,14 @@ export function llamaTensors(
   ]
 }
 
-function llamaWords({ heads, raw }: ModelConfig): ConfigWord[] {
-  const kvHeads = raw.num_key_value_heads
-  if (typeof kvHeads !== 'number')
-    return [{ kind: 'MHA', evidence: `num_key_value_heads is absent: ${heads} heads each` }]
-  return [{ kind: kindOf(heads, kvHeads), evidence: `num_key_value_heads ${kvHeads} of num_attention_heads ${heads}` }]
+function llamaWords({ heads, raw, attention }: ModelConfig): ConfigWord[] {
+  const stated = raw.num_key_value_heads
+  if (typeof stated === 'number')
+    return [{ kind: kindOf(heads, stated), evidence: `num_key_value_heads ${stated} of num_attention_heads ${heads}` }]
+  // Llama's own default is a K/V head for each query head; Gemma 3's config.json leaves out a number of its own.
+  const kvHeads = attention[0]?.kvHeads ?? heads
+  const evidence = kvHeads === heads ? `${heads} heads each` : `the family's default of ${kvHeads} for ${heads} heads`
+  return [{ kind: kindOf(heads, kvHeads), evidence: `num_key_value_heads is absent: ${evidence}` }]
 }
 
 /** The parts of a family that every descendant of Llama shares. */
