@@ -1,6 +1,7 @@
 import { expectedTensors } from './expected-tensors.ts'
 import { valuesPerToken } from './kv-values.ts'
 import type { AttentionShape, ExpectedTensor, ModelConfig } from './model-config.ts'
+import { usedShare } from './routed-experts.ts'
 
 /** What a test asks of a model, in tokens of each sequence. */
 export interface CostedTest {
@@ -36,11 +37,13 @@ export interface TrialCost {
  * Reading, once a step whatever the number of its tokens (Pope et al. 2022, "Efficiently Scaling Transformer Inference",
  * section 2; Williams et al. 2009, "Roofline"):
  *   weights   every tensor whole, but for tables that are looked up: of those one row a token. The table of a tied head
- *             is the matrix of the logits and is read whole
+ *             is the matrix of the logits and is read whole. Of a layer's experts those of one token: exactly so in decode of
+ *             one sequence, and the least where a step has more tokens, which may all choose the same
  *   K/V       the rows filled before the step, of every sequence: kv-bytes' formula at that length
  *
  * Computing, as matrix products only (Kaplan et al. 2020, table 1; Chowdhery et al. 2022, "PaLM", appendix B):
- *   weights   2 for each value of a matrix and token; the head for the last token of a step alone
+ *   weights   2 for each value of a matrix and token, of experts of those chosen; the head for the last token of a step
+ *             alone
  *   attention 2 x heads x (key dim + value dim) for each pair of a new token and a token before it or beside it, whose
  *             scores are computed in full and then masked
  * Norms, softmax, biases and activations are left out: below 1 % of a model of any size.
@@ -79,7 +82,7 @@ export function trialCost(config: ModelConfig, test: CostedTest, options: CostOp
 }
 
 interface WeightCounts {
-  /** values read whole in every step */
+  /** values read in every step; of experts those that one token chooses */
   whole: number
   /** values read of looked-up tables for each token */
   rowOfTables: number
@@ -97,7 +100,7 @@ const outputHead = /(^|\.)(lm_head|embed_out)\.weight$/
 function weightsOf(config: ModelConfig): WeightCounts {
   const counts: WeightCounts = { whole: 0, rowOfTables: 0, matrices: 0, head: 0 }
   for (const tensor of expectedTensors(config)) {
-    const values = tensor.shape.reduce((product, size) => product * size, 1)
+    const values = tensor.shape.reduce((product, size) => product * size, 1) * usedShare(tensor)
     if (isLookedUp(tensor, config)) {
       counts.rowOfTables += tensor.shape.at(-1) ?? 0
       continue
@@ -106,7 +109,8 @@ function weightsOf(config: ModelConfig): WeightCounts {
     if (outputHead.test(tensor.name) || tokenTable.test(tensor.name)) counts.head += values
     else if (tensor.shape.length > 1) counts.matrices += values
   }
-  return counts
+  // Shares of experts are fractions; the experts of a layer together are whole.
+  return { ...counts, whole: Math.round(counts.whole), matrices: Math.round(counts.matrices) }
 }
 
 function isLookedUp({ name }: ExpectedTensor, { tiedEmbeddings }: ModelConfig): boolean {

@@ -1,3 +1,4 @@
+import { routedWidth } from '../architecture/active-parameters.ts'
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
 import { parameterCount } from '../architecture/parameters.ts'
@@ -145,14 +146,14 @@ function wholeCache({ config, exported = null }: LoadedSubject, test: BenchmarkT
 }
 
 /**
- * The widest tensors of one step: three copies of the scores, the MLP's inside twice, logits, and the new K/V twice. Of
- * an export all positions' logits and the whole K/V twice: the runtime's and JavaScript's.
+ * The widest tensors of one step: three copies of the scores, the MLP's inside twice or what its experts hold, logits, and
+ * the new K/V twice. Of an export all positions' logits and the whole K/V twice: the runtime's and JavaScript's.
  */
 function stepBytes(subject: LoadedSubject, test: BenchmarkTest): number {
   const { config } = subject
   const tokens = Math.min(tokensPerStep, Math.max(1, test.promptTokens, test.depth))
   const scores = 3 * config.heads * tokens * positionsOf(test)
-  const activations = tokens * (2 * config.intermediateSize + 6 * config.hiddenSize)
+  const activations = tokens * (Math.max(2 * config.intermediateSize, routedWidth(config)) + 6 * config.hiddenSize)
   if (subject.exported) {
     const logits = 2 * tokens * config.vocabularySize
     return test.batch * (scores + activations + logits) * bytesPerValue + 2 * wholeCache(subject, test)
