@@ -26,6 +26,7 @@ const usage = `Usage: node tools/start.mjs COMMAND [ARGUMENT...]
   kvscope    the command line program
   test       the tests
   check      format, lint, types, arrows, unused code
+  fidelity   docs/fidelity.md, from the run of the golden files
   generate   the Prisma client, the GraphQL types and the compiled JavaScript
   bench/*.ts a measure`
 
@@ -36,6 +37,10 @@ export async function runCommand([command, ...args]) {
   if (command === 'test')
     return run([tool('vitest/vitest.mjs'), 'run', ...args], { cwd: root, secondSignalKills: true })
   if (command === 'check') return checkAll()
+  if (command === 'fidelity') {
+    const args = [tool('vitest/vitest.mjs'), 'run', 'test/golden/families.test.ts']
+    return run(args, { cwd: root, env: { ...process.env, FIDELITY: 'write' } })
+  }
   if (command === 'generate') {
     const code = await run([at('tools/generate.mjs'), '--all'])
     if (code === 0) await prepareFiles()
@@ -64,9 +69,9 @@ async function checkAll() {
  * Runs Node and waits for it, whatever signals come: the child decides how it ends, and its exit code is ours.
  * Ctrl-C on a terminal reaches the child by itself; a signal sent to this process alone is passed on.
  */
-function run(args, { cwd, secondSignalKills = false } = {}) {
+function run(args, { cwd, env = process.env, secondSignalKills = false } = {}) {
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, args, { cwd, stdio: 'inherit' })
+    const child = spawn(process.execPath, args, { cwd, env, stdio: 'inherit' })
     const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
     const pass = (signal) => {
       if (signal === 'SIGINT' && onTerminal && secondSignalKills) return

@@ -1,13 +1,17 @@
 import { alibiSlopes } from '../../src/heads/alibi-baseline.ts'
-import { type Attend, attend } from '../../src/models/attention.ts'
-import { rotaryTable, rotate } from '../../src/models/rope.ts'
+import { type Attend, type AttentionSpec, attend } from '../../src/models/attention.ts'
 import type { GraphBuilder, Value } from '../../src/onnx/graph.ts'
-import { concat, gather, multiply, negate } from '../../src/onnx/ops.ts'
+import { concat, gather, multiply } from '../../src/onnx/ops.ts'
 
 /** Attention blocks that are wrong in one way each. A golden that one of them passes proves nothing about it. */
 
-/** The scores are not divided by the square root of the head dim. */
-export const withoutScale: Attend = (g, spec, inputs, step) => attend(g, { ...spec, scale: 1 }, inputs, step)
+/** Scores are multiplied by something else. */
+export function scaled(scaleOf: (spec: AttentionSpec) => number): Attend {
+  return (g, spec, inputs, step) => attend(g, { ...spec, scale: scaleOf(spec) }, inputs, step)
+}
+
+/** Scores are as large as they come. */
+export const withoutCap: Attend = (g, { softCap: _, ...spec }, inputs, step) => attend(g, spec, inputs, step)
 
 /** A token sees those after it. */
 export const withoutCausalMask: Attend = (g, spec, inputs, step) =>
@@ -46,16 +50,6 @@ export const withPartsSideBySide: Attend = (g, spec, inputs, step) => {
 export const withReversedQueries: Attend = (g, spec, inputs, step) => {
   const order = Array.from({ length: spec.heads }, (_, head) => spec.heads - 1 - head)
   return attend(g, spec, { ...inputs, query: ordered(g, inputs.query, order) }, step)
-}
-
-/** Queries and keys are turned back to where they were before the rotary embedding; for a whole prompt alone. */
-export function withoutRotation(theta: number, tokens: number): Attend {
-  return (g, spec, inputs, step) => {
-    const positions = g.integers(Array.from({ length: tokens }, (_, position) => position))
-    const { cos, sin, width } = rotaryTable(g.at('back'), positions, { width: spec.keyDim, theta })
-    const back = (x: Value) => rotate(g.at('back'), x, { cos, sin: negate(g.at('back'), sin), width }, spec.keyDim)
-    return attend(g, spec, { ...inputs, query: back(inputs.query), key: back(inputs.key) }, step)
-  }
 }
 
 /** Every head has the ALiBi slope of another one. */

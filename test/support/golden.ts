@@ -14,6 +14,8 @@ import { openDecoder } from '../../src/models/runner.ts'
 
 const root = resolve(import.meta.dirname, '../golden')
 
+const root = resolve(import.meta.dirname, '../golden')
+
 const golden = z.object({
   cases: z.array(
     z.object({
@@ -147,7 +149,8 @@ export async function computeBatch(
     const keySlots = decoder.slots.filter(({ input }) => !input.endsWith('value'))
     const valueSlots = decoder.slots.filter(({ input }) => input.endsWith('value'))
     return sequences.map((_, sequence) => {
-      const rowsOf = (slots: readonly CacheSlot[]) => joined(slots.map((slot) => rowsByPosition(cache, slot, sequence)))
+      const rowsOf = (slots: readonly CacheSlot[]) =>
+        joined(slots.map((slot) => rowsByPosition(cache, slot, sequence)))
       return {
         logits: joined(logits[sequence] ?? []),
         attention: joined(attention[sequence] ?? []),
@@ -277,7 +280,7 @@ export function errorShares(
     const perLayer = expected[name].length / expected.layers
     const width = perLayer / (expected.heads[name] * expected.tokens)
     const window = windows[Math.floor(index / perLayer)] ?? null
-    return window === null || Math.floor(index / width) % expected.tokens >= length - window
+    return window === null || (Math.floor(index / width) % expected.tokens) >= length - window
   }
   return {
     logits: share('logits'),
