@@ -1,9 +1,11 @@
 import { routedWidth } from '../architecture/active-parameters.ts'
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
+import { valuesPerToken } from '../architecture/kv-values.ts'
 import { parameterCount } from '../architecture/parameters.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
+import { rowsToKeep } from '../models/kv-cache.ts'
 import { groupTests, positionsOf, tokensPerStep } from './plan.ts'
 import { planSubject, type SubjectPlan } from './subject-config.ts'
 
@@ -132,7 +134,16 @@ export function loadedBytes(subject: LoadedSubject): number {
 
 /** transformers.js is held at the depth that trials are cut back to, beside what the last step returned. */
 function cachedBytes(subject: LoadedSubject, test: BenchmarkTest): number {
-  return (subject.exported ? 2 : 1) * wholeCache(subject, test)
+  return subject.exported ? 2 * wholeCache(subject, test) : wholeCache(subject, test) + keptBytes(subject, test)
+}
+
+/** Rows that the rings of windows lose in a trial, which are put back before the next one. */
+function keptBytes({ config }: LoadedSubject, { depth, promptTokens, generatedTokens, batch }: BenchmarkTest): number {
+  const values = config.attention.map((shape) => {
+    const window = shape.window ?? Number.POSITIVE_INFINITY
+    return valuesPerToken(shape) * rowsToKeep(window, depth, promptTokens + generatedTokens)
+  })
+  return values.reduce((sum, count) => sum + count, 0) * batch * bytesPerValue
 }
 
 /** What a test's cache is filled with before its trials. */
@@ -152,7 +163,10 @@ function wholeCache({ config, exported = null }: LoadedSubject, test: BenchmarkT
 function stepBytes(subject: LoadedSubject, test: BenchmarkTest): number {
   const { config } = subject
   const tokens = Math.min(tokensPerStep, Math.max(1, test.promptTokens, test.depth))
-  const scores = 3 * config.heads * tokens * positionsOf(test)
+  const positions = positionsOf(test)
+  // A layer's scores are of the rows that it keeps, and of the new tokens.
+  const columns = config.attention.map(({ window }) => Math.min(positions, (window ?? positions) + tokens))
+  const scores = 3 * config.heads * tokens * Math.max(...columns)
   const activations = tokens * (Math.max(2 * config.intermediateSize, routedWidth(config)) + 6 * config.hiddenSize)
   if (subject.exported) {
     const logits = 2 * tokens * config.vocabularySize

@@ -106,6 +106,8 @@ const bytesPerFloat = 4
  *     outputs = copies = layers x heads x chunk x tokens x (2 or 4) B
  *     bands   = layers x stored heads x bytes of the open bands of one map
  *     cache   = keys and values of the layers run x tokens x 4 B
+ *
+ * Of a layer with a window the graph returns fewer columns, which count as if they were all there: their copies are.
  */
 export function passMemory(
   { config, heads, storedHeads, tokens, width, held = 0 }: CaptureSize,
