@@ -1,7 +1,7 @@
-import { basename } from 'node:path'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { type ExportedCheckpoint, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
@@ -51,7 +51,7 @@ export async function openSubject(
 }
 
 function configOf({ config, directory }: Checkpoint): ModelConfig {
-  return readModelConfig(config, basename(directory))
+  return readModelConfig(config, nameOfFolder(directory))
 }
 
 /** K/V heads are pooled first, from the stored values, and rounded with the rest. */

@@ -1,9 +1,9 @@
-import { basename } from 'node:path'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
 import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
+import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { type OnnxExport, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
@@ -48,9 +48,9 @@ async function readSource(
   const folder = await confine(source.local.path, modelRoots)
   if (runtime === 'TRANSFORMERS_JS') {
     const { export: exported, directory, config } = await openExport(folder, dtype)
-    return { config: readModelConfig(config, basename(directory)), stored: exported.weights, exported }
+    return { config: readModelConfig(config, nameOfFolder(directory)), stored: exported.weights, exported }
   }
   const checkpoint = await openCheckpoint(folder)
-  const config = readModelConfig(checkpoint.config, basename(checkpoint.directory))
+  const config = readModelConfig(checkpoint.config, nameOfFolder(checkpoint.directory))
   return { config, stored: storedDtype(checkpoint, config), exported: null }
 }

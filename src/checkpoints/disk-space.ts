@@ -18,15 +18,20 @@ async function freeBytes(directory: string): Promise<number> {
 
 /**
  * Makes sure that `bytes` more can be written to `directory`, which need not exist yet.
+ * @param variable by which another folder is chosen
  * @throws AppError OUT_OF_DISK saying what is needed and what is free
  */
-export async function ensureDiskSpace(directory: string, bytes: number): Promise<void> {
+export async function ensureDiskSpace(
+  directory: string,
+  bytes: number,
+  variable: 'KVSCOPE_DATA_DIR' | 'HF_HUB_CACHE' = 'KVSCOPE_DATA_DIR',
+): Promise<void> {
   const free = await freeBytes(resolve(directory))
   if (free >= bytes) return
   const inGibibytes = (count: number) => `${(count / gibibyte).toFixed(2)} GiB`
   throw new AppError(
     'OUT_OF_DISK',
     `${directory} needs ${inGibibytes(bytes)} (${bytes} bytes) and has ${inGibibytes(free)} free`,
-    'Free some space, or set KVSCOPE_DATA_DIR to a folder on a larger disk.',
+    `Free some space, or set ${variable} to a folder on a larger disk.`,
   )
 }

@@ -64,6 +64,7 @@ function fileOf(
   hub: Hub,
   { path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string; size: number } },
 ): HubFile {
+  if (/[\\/\0]/.test(path) || path === '.' || path === '..') throw malformed(hub, `lists a file named ${quote(path)}`)
   if (lfs !== undefined && /^[0-9a-f]{64}$/.test(lfs.oid) && Number.isSafeInteger(lfs.size)) {
     return { name: path, size: lfs.size, hash: { algorithm: 'sha256', digest: lfs.oid } }
   }

@@ -2,6 +2,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { parseHeaderJson } from './header-json.ts'
+import { snapshotOf } from './hub-cache.ts'
 import { quote } from './quote.ts'
 import { checkRegular, readSmallFile } from './regular-file.ts'
 import { isInside } from './roots.ts'
@@ -14,7 +15,8 @@ const maxShards = 10_000
 export const maxIndexBytes = 32_000_000
 
 /**
- * The real path of a file that must lie in a checkpoint's folder, links resolved; null where there is none.
+ * The real path of a file that must lie in a checkpoint's folder, links resolved; null where there is none. The folder is
+ * one with its own links resolved.
  * What is no regular file is refused before anybody opens it: opening a pipe waits for its writer.
  * @throws AppError PATH_FORBIDDEN where its name or a link leads out of the folder; CHECKPOINT_INVALID where it is a
  * folder, a pipe or a device
@@ -31,7 +33,10 @@ export async function fileInside(directory: string, name: string): Promise<strin
   } catch {
     return null
   }
-  if (!isInside(path, directory)) return forbid(`${join(directory, name)} is a link that leads out of its folder`)
+  // A snapshot of the hub's cache consists of links to the blobs of its own repository.
+  const blobs = snapshotOf(directory)?.blobs
+  const inside = isInside(path, directory) || (blobs !== undefined && isInside(path, blobs))
+  if (!inside) return forbid(`${join(directory, name)} is a link that leads out of its folder`)
   checkRegular(path, await stat(path))
   return path
 }

@@ -7,7 +7,8 @@ const abandonedAfterMs = 10 * 60 * 1000
 /** The same where no process has the writer's pid; it may still live in another container that shares the folder. */
 const deadAfterMs = 10_000
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this machine, or of this container, has the pid. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

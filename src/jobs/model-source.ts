@@ -7,6 +7,7 @@ import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { Checkpoint, WeightDtype } from '../checkpoints/checkpoint.ts'
+import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
@@ -62,7 +63,7 @@ export async function readExport(
 function describeFolder(checkpoint: Checkpoint): ReadSource {
   const { tensors, unread, directory, synthetic } = checkpoint
   const shapes = new Map([...tensors, ...(unread ?? [])].map(([name, { shape }]) => [name, shape]))
-  const config = readModelConfig(checkpoint.config, basename(directory))
+  const config = readModelConfig(checkpoint.config, nameOfFolder(directory))
   return { config, shapes: shapes.size === 0 ? null : shapes, synthetic, checkpoint }
 }
 

@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import type { Checkpoint, TensorEntry } from '../checkpoints/checkpoint.ts'
+import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { syntheticKey } from '../checkpoints/open.ts'
 import { readHeader } from '../checkpoints/safetensors.ts'
 import { removeAbandoned } from '../checkpoints/write-beside.ts'
@@ -11,7 +12,7 @@ import { weightsFolder } from './synthetic.ts'
 /** The data folder's file of what is made of a checkpoint's weights, whether it has been written yet or not. */
 export function derivedFile({ directory, fingerprint }: Checkpoint, what: string, dataDir: string): string {
   // The source's folder by name, and its fingerprint, as folders of one name may differ.
-  const name = basename(directory).replace(/[^\w.-]+/g, '_')
+  const name = nameOfFolder(directory).replace(/[^\w.-]+/g, '_')
   return join(weightsFolder(dataDir), `${name.slice(0, 100)}-${fingerprint.slice(0, 12)}-${what}.safetensors`)
 }
 
