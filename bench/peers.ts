@@ -22,10 +22,12 @@ import {
 } from './contestants.ts'
 import { writePeerFolder } from './peer-folder.ts'
 import { peerAttentions } from './peer-graph.ts'
-import { type Figure, jsonFile, noteLoad, printTable, reportFigures, type Target } from './report.ts'
+import { benchOptions, type Figure, noteLoad, printTable, reportFigures, type Target } from './report.ts'
+import { torchAttentions, torchContestants } from './torch-contestant.ts'
 
 // The same weights and tokens through kvscope and transformers.js, interleaved. The peer's graph is written here, so it
-// gets the fastest of three; once more with logits of every position, as exported models have it.
+// gets the fastest of three; once more with logits of every position, as exported models have it. With
+// `-- --with torch [--python PATH]` the same safetensors go through transformers over torch in the same rounds.
 
 const prompts = [9, 128, 512] as const
 const generated = 16
@@ -40,14 +42,24 @@ const targets: Record<string, Target> = {
   ttft_vs_transformersjs_p512: { least: 1.1, most: null },
   ttft_vs_best_graph_p512: { least: 0.95, most: null },
   tokens_identical: { least: 1, most: 1 },
+  ...Object.fromEntries(
+    torchAttentions.flatMap((attention) => [
+      ...prompts.map((prompt) => [`decode_vs_torch_${attention}_p${prompt}`, { least: 1, most: null }] as const),
+      [`ttft_vs_torch_${attention}_p512`, { least: 0.9, most: null }] as const,
+    ]),
+  ),
 }
 
-const report = jsonFile()
+const options = benchOptions(['with', 'python'])
+if (options.with !== undefined && options.with !== 'torch') {
+  throw new TypeError(`--with is ${options.with}: torch is the only peer that is not always there`)
+}
+const report = options.json ?? null
 const spec = benchmarkSpec.parse({
   kind: 'BENCHMARK',
   version: 1,
-  // Four sessions of the same weights: ours, the peer's two, and the bare loop's.
-  subjects: new Array(4).fill({ source: { synthetic: { preset: 'gpt2-medium' } } }),
+  // Sessions of the same weights: ours, the peer's two, the bare loop's, and torch's copy.
+  subjects: new Array(options.with === 'torch' ? 5 : 4).fill({ source: { synthetic: { preset: 'gpt2-medium' } } }),
   tests: [{ promptTokens: 512, generatedTokens: generated }],
 })
 const { dataDir } = readConfig()
@@ -80,6 +92,8 @@ const contestants: Contestant[] = [
   await transformersContestant(names.exported, exported, threads),
   await bareContestant(names.bare, best.file, subject, threads),
 ]
+const torch = options.with === 'torch' ? await openTorch() : []
+contestants.push(...torch)
 const compute = await openComputeProbe(subject.checkpoint, threads)
 const rates: number[] = []
 const seen = new Map<string, Generation[]>()
@@ -110,7 +124,7 @@ const operations = trialCost(
 
 printTable(
   ['medians, ms', ...prompts.flatMap((prompt) => [`first p${prompt}`, `a token p${prompt}`]), 'of compute bound p512'],
-  Object.values(names).map((name) => [
+  contestants.map(({ name }) => [
     name,
     ...prompts.flatMap((prompt) => [median(firsts(name, prompt)).toFixed(1), median(decodes(name, prompt)).toFixed(1)]),
     `${((100 * operations) / (median(firsts(name, 512)) / 1000) / bound).toFixed(0)} %`,
@@ -135,6 +149,16 @@ const ratios = [
   ),
   theirsOverOurs('ttft_vs_transformersjs_p512', firsts(names.exported, 512), firsts(names.ours, 512)),
   theirsOverOurs('ttft_vs_best_graph_p512', firsts(names.best, 512), firsts(names.ours, 512)),
+  ...torch.flatMap(({ name }, index) => [
+    ...prompts.map((prompt) =>
+      theirsOverOurs(
+        `decode_vs_torch_${torchAttentions[index]}_p${prompt}`,
+        decodes(name, prompt),
+        decodes(names.ours, prompt),
+      ),
+    ),
+    theirsOverOurs(`ttft_vs_torch_${torchAttentions[index]}_p512`, firsts(name, 512), firsts(names.ours, 512)),
+  ]),
 ]
 printTable(
   ['their time / ours', 'ratio', '95 % interval'],
@@ -142,8 +166,7 @@ printTable(
 )
 const texts = prompts.map(
   (prompt) =>
-    new Set(Object.values(names).flatMap((name) => series(name, prompt).map((generation) => generation.tokens.join())))
-      .size,
+    new Set(contestants.flatMap(({ name }) => series(name, prompt).map((generation) => generation.tokens.join()))).size,
 )
 await reportFigures(
   [
@@ -153,6 +176,13 @@ await reportFigures(
   targets,
   report,
 )
+
+async function openTorch(): Promise<Contestant[]> {
+  const { directory } = subject.checkpoint
+  const { versions, contestants } = await torchContestants(options.python ?? 'python3', directory, threads)
+  console.log(versions)
+  return contestants
+}
 
 /**
  * Times each form of the peer's attention by a bare loop, and takes the one that generates 64 tokens after 512 first. One

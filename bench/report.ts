@@ -24,8 +24,16 @@ export interface Target {
  * @throws TypeError naming an option that no bench has
  */
 export function jsonFile(argv: readonly string[] = process.argv.slice(2)): string | null {
-  const { values } = parseArgs({ args: [...argv], options: { json: { type: 'string' } } })
-  return values.json ?? null
+  return benchOptions([], argv).json ?? null
+}
+
+/** Options of a bench with a value each, `--json` among them. */
+export function benchOptions<const Name extends string>(
+  names: readonly Name[],
+  argv: readonly string[] = process.argv.slice(2),
+): Partial<Record<Name | 'json', string>> {
+  const options = Object.fromEntries([...names, 'json'].map((name) => [name, { type: 'string' } as const]))
+  return parseArgs({ args: [...argv], options }).values as Partial<Record<Name | 'json', string>>
 }
 
 /** Says when others use the machine: two-thread timings double beside one busy neighbour. */
