@@ -14,9 +14,9 @@ import { openDecoder } from '../../src/models/runner.ts'
 
 const root = resolve(import.meta.dirname, '../golden')
 
-const root = resolve(import.meta.dirname, '../golden')
-
 const golden = z.object({
+  torch: z.string(),
+  transformers: z.string(),
   cases: z.array(
     z.object({
       model: z.string(),
@@ -62,6 +62,18 @@ export async function readAllCases(): Promise<PlacedCase[]> {
     })),
   )
   return (await Promise.all(placed)).flat()
+}
+
+/** The versions that the goldens were made with, which are one and the same. */
+export async function readVersions(): Promise<string> {
+  const sets = new Set((await readAllCases()).map(({ set }) => set))
+  const read = [...sets].map(async (set) => {
+    const { torch, transformers } = golden.parse(JSON.parse(await readFile(join(root, set, 'cases.json'), 'utf8')))
+    return `torch ${torch}, transformers ${transformers}`
+  })
+  const versions = new Set(await Promise.all(read))
+  if (versions.size !== 1) throw new Error(`goldens of several versions: ${[...versions].join('; ')}`)
+  return [...versions].join()
 }
 
 /** What a model computes of some tokens: each flat and row-major, layers first. */
@@ -149,8 +161,7 @@ export async function computeBatch(
     const keySlots = decoder.slots.filter(({ input }) => !input.endsWith('value'))
     const valueSlots = decoder.slots.filter(({ input }) => input.endsWith('value'))
     return sequences.map((_, sequence) => {
-      const rowsOf = (slots: readonly CacheSlot[]) =>
-        joined(slots.map((slot) => rowsByPosition(cache, slot, sequence)))
+      const rowsOf = (slots: readonly CacheSlot[]) => joined(slots.map((slot) => rowsByPosition(cache, slot, sequence)))
       return {
         logits: joined(logits[sequence] ?? []),
         attention: joined(attention[sequence] ?? []),
@@ -280,7 +291,7 @@ export function errorShares(
     const perLayer = expected[name].length / expected.layers
     const width = perLayer / (expected.heads[name] * expected.tokens)
     const window = windows[Math.floor(index / perLayer)] ?? null
-    return window === null || (Math.floor(index / width) % expected.tokens) >= length - window
+    return window === null || Math.floor(index / width) % expected.tokens >= length - window
   }
   return {
     logits: share('logits'),
