@@ -45,7 +45,7 @@ export interface TrialCost {
  *   weights   2 for each value of a matrix and token, of experts of those chosen; the head for the last token of a step
  *             alone
  *   attention 2 x heads x (key dim + value dim) for each pair of a new token and a token before it or beside it, whose
- *             scores are computed in full and then masked
+ *             scores are computed in full and then masked; 2 x heads x (2 rank + rope) where that token is a cached latent
  * Norms, softmax, biases and activations are left out: below 1 % of a model of any size.
  */
 export function trialCost(config: ModelConfig, test: CostedTest, options: CostOptions): TrialCost {
@@ -61,15 +61,18 @@ export function trialCost(config: ModelConfig, test: CostedTest, options: CostOp
   for (const shape of config.attention) {
     const perToken = valuesPerToken(shape)
     const wide = config.heads * (shape.keyDim + shape.valueDim)
+    // A cached latent is met as it is, once as a key and once as a value (DeepSeek-AI 2024, DeepSeek-V2, section 2.1.2).
+    const { latent } = shape
+    const wideOfPast = latent === null ? wide : config.heads * (2 * latent.rank + latent.ropeDim)
     for (let start = 0; start < promptTokens; start += tokensPerStep) {
       const size = Math.min(tokensPerStep, promptTokens - start)
       const past = Math.min(depth + start, shape.window ?? Number.POSITIVE_INFINITY)
       keyRows += perToken * past
-      pairs += wide * size * (past + size)
+      pairs += size * (wideOfPast * past + wide * size)
     }
     const past = sumOfPasts(shape, depth + promptTokens, generatedTokens)
     keyRows += perToken * past
-    pairs += wide * (past + generatedTokens)
+    pairs += wideOfPast * past + wide * generatedTokens
   }
 
   const kvBytesRead = keyRows * batch * bytesPerCached

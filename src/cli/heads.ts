@@ -53,7 +53,12 @@ export function addHeadsCommand(program: Command, context: CommandContext): void
 function addWeights(heads: Command, context: CommandContext): void {
   const command = withModelOptions(heads.command('weights'))
     .description("read the heads' weight matrices, show which heads share what, and store the run")
-    .option('--projections <LIST>', 'which matrices: Q, K, V, O', parseProjections, ['K', 'V'])
+    .option(
+      '--projections <LIST>',
+      'which matrices: Q, K, V, O; of MLA Q, DKV, UK, UV, O, QUK (W_Q W_UKᵀ), UVO (W_UV W_O)',
+      parseProjections,
+      ['K', 'V'],
+    )
     .option('--rows <N>', "rows of each slice, from the matrix's first", wholeNumber(1, 65_536), 50)
     .option('--columns <N>', "columns of each slice, from the matrix's first (default: all)", wholeNumber(1, 65_536))
     .option('--per-head', 'a shared matrix once a head, with its K/V head and the largest difference')

@@ -1,5 +1,6 @@
 import { diversityAddress } from '../api/addresses.ts'
 import { drawDistanceMatrix } from '../render/distance-matrix.ts'
+import { matrixName } from '../render/matrix-name.ts'
 import type { ReportBlock } from '../render/report.ts'
 import { formatRanges } from '../render/text.ts'
 import type { AttentionMapsRun, Diversity } from './attention-run.ts'
@@ -19,7 +20,7 @@ export async function reportWeights(client: ApiClient, run: WeightSlicesRun, mos
   for (const { layer, projection, gridUrl, sharing } of run.compared.slice(0, most)) {
     blocks.push(await fetchPicture(client, gridUrl))
     if (sharing === null || model === undefined) continue
-    blocks.push({ of: 'text', text: `W_${projection} of layer ${layer}: ${sharingText(sharing)}` })
+    blocks.push({ of: 'text', text: `${matrixName(projection)} of layer ${layer}: ${sharingText(sharing)}` })
     const measure = `linear CKA of W_${projection}`
     const picture = { subject: headSubject(model, layer), layer, measure, values: sharing.cka, end: 1 }
     if (sharing.cka.length > 1) blocks.push({ of: 'picture', svg: drawDistanceMatrix(picture), caption: ckaCaption })
@@ -67,7 +68,7 @@ function slicesTable({ slices }: WeightSlicesRun): ReportBlock {
       ],
       rows: [...matrices.values()].map(({ heads, slice }) => [
         String(slice.layer),
-        `W_${slice.projection}${slice.kvHead === null ? '' : `, K/V head ${slice.kvHead}`}`,
+        `${matrixName(slice.projection)}${slice.kvHead === null ? '' : `, K/V head ${slice.kvHead}`}`,
         formatRanges(heads),
         `${slice.rows} x ${slice.columns}`,
         ...[slice.minimum, slice.maximum, slice.mean, slice.standardDeviation].map((value) => value.toPrecision(3)),

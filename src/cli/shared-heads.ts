@@ -44,12 +44,12 @@ export function sumUpSharing({ groups, maxDifference, cosine, cka }: HeadSharing
 
 const bytesPerWeight = { F32: 4, F16: 2, BF16: 2 } as const
 
-/** Bytes that one head's whole matrix takes in the checkpoint; null where its dtype is not known. */
+/** Bytes that one head's whole matrix takes in the checkpoint; null where its dtype is not known, and of MLA. */
 export function matrixBytes(
   { model, dtype }: Subject,
   { projection }: Pick<ComparedHeads, 'projection'>,
 ): number | null {
-  if (dtype === null) return null
+  if (dtype === null || model.attentionKind === 'MLA') return null
   const width = projection === 'Q' || projection === 'K' ? model.keyDim : model.valueDim
   return model.hiddenSize * width * bytesPerWeight[dtype]
 }

@@ -1,5 +1,6 @@
 import { paintHeads } from '../render/half-blocks.ts'
 import type { HeadMatrix } from '../render/head-groups.ts'
+import { matrixName } from '../render/matrix-name.ts'
 import { tableToText, wrap } from '../render/table.ts'
 import { formatRanges } from '../render/text.ts'
 import { formatDecimalBytes, formatInteger } from '../render/units.ts'
@@ -46,7 +47,7 @@ function paintedMatrices(
   const own = run.slices.filter((slice) => slice.layer === layer && slice.projection === projection)
   const [slice] = own
   return [
-    screen.style.bold(`W_${projection} OF LAYER ${layer}, ${subject.name}${syntheticMark(subject)}`),
+    screen.style.bold(`${matrixName(projection)} OF LAYER ${layer}, ${subject.name}${syntheticMark(subject)}`),
     ...(slice === undefined ? [] : wrap(whatIsShown(slice, subject), 80).map(screen.style.dim)),
     paintHeads({
       subject: headSubject(subject, layer),
@@ -65,11 +66,14 @@ function whatIsShown(
   { rows, columns, projection, tensor, tensorShape, dtype }: WeightSlice,
   { model }: Subject,
 ): string {
+  const from = `from tensor ${tensor} [${tensorShape.join(', ')}]${dtype === null ? '' : `, ${dtype}`}`
+  // Sizes of MLA's matrices follow from ranks, which are not the model's dimensions.
+  if (model.attentionKind === 'MLA') return `${formatInteger(rows)} rows x ${formatInteger(columns)} columns, ${from}`
   const width = projection === 'Q' || projection === 'K' ? model.keyDim : model.valueDim
   const [allRows, allColumns] = projection === 'O' ? [width, model.hiddenSize] : [model.hiddenSize, width]
   const part = (shown: number, all: number) =>
     shown === all ? formatInteger(all) : `${formatInteger(shown)} of ${formatInteger(all)}`
-  return `${part(rows, allRows)} rows (inputs) x ${part(columns, allColumns)} columns, from tensor ${tensor} [${tensorShape.join(', ')}]${dtype === null ? '' : `, ${dtype}`}`
+  return `${part(rows, allRows)} rows (inputs) x ${part(columns, allColumns)} columns, ${from}`
 }
 
 /** Each head with its K/V head, and how far its whole matrix is from those of the heads that share it. */
@@ -127,7 +131,7 @@ function sharingTable(subject: Subject, compared: readonly ComparedHeads[], { st
         const shared = sumUpSharing(sharing)
         return [
           [
-            `layer ${layer} W_${projection}`,
+            `layer ${layer} ${matrixName(projection)}`,
             `${shared.stored}`,
             readBy(shared),
             shared.within === null ? '–' : shortNumber(shared.within),
@@ -166,7 +170,7 @@ function concludeWeights(subject: Subject, compared: readonly ComparedHeads[], {
 function sharedSentence(subject: Subject, one: ComparedHeads): string[] {
   if (one.sharing === null) return []
   const shared = sumUpSharing(one.sharing)
-  const what = `W_${one.projection} of layer ${one.layer}`
+  const what = `${matrixName(one.projection)} of layer ${one.layer}`
   const bytes = matrixBytes(subject, one)
   const size = (matrices: number) => (bytes === null ? '' : formatDecimalBytes(matrices * bytes))
   if (shared.stored === shared.heads) {

@@ -7,6 +7,7 @@ import { findHeadMatrices, type HeadMatrixSource, matrixShape, placeOf } from '.
 import { requireTensor } from '../models/read-head-weights.ts'
 import { readMatrixSources } from '../models/read-matrix-sources.ts'
 import { sliceMatrix } from '../models/weight-slices.ts'
+import { matrixName } from '../render/matrix-name.ts'
 
 /** The whole matrices of one layer and projection. */
 interface ReadSlices {
@@ -41,10 +42,11 @@ export function* rowsOf(
   checkpoint: Checkpoint,
 ): Generator<WeightMatrixRow> {
   for (const [matrix, values] of matrices.entries())
-    requireFinite(values, `W_${projection} ${matrix} of layer ${layer}`)
+    requireFinite(values, `${matrixName(projection)} ${matrix} of layer ${layer}`)
   for (const { matrix, heads } of asked) {
     const [source, values] = [located[matrix], matrices[matrix]]
-    if (source === undefined || values === undefined) throw new RangeError(`W_${projection} has no matrix ${matrix}`)
+    if (source === undefined || values === undefined)
+      throw new RangeError(`${matrixName(projection)} has no matrix ${matrix}`)
     const { dtype } = requireTensor(checkpoint, 'factors' in source ? source.factors[0] : source)
     yield { layer, projection, matrix, heads, dtype, ...sliceMatrix(values, placeOf(source), size) }
   }

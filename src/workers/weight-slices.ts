@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts'
 import { shareOf } from '../heads/head-sharing.ts'
 import { checkWeightSlices, planWeightSlices } from '../jobs/check-weight-slices.ts'
 import type { WeightSlicesSpec } from '../jobs/spec.ts'
+import { matrixName } from '../render/matrix-name.ts'
 import type { Warning } from '../stats/measured-series.ts'
 import { inBatches, modelDimensionsFirst, readLayer, rowsOf } from './layer-slices.ts'
 import type { ChildSink, Outcome } from './messages.ts'
@@ -38,7 +39,7 @@ export async function sliceWeights(
     await report(done / plan.length, `${name}: reading the weights of layer ${layer}`)
     const read = await readLayer(ofLayer, checkpoint, config)
     for (const { slices, located, matrices } of read) {
-      const what = `W_${slices.projection} of layer ${layer}`
+      const what = `${matrixName(slices.projection)} of layer ${layer}`
       for (const rows of inBatches(rowsOf(slices, located, matrices, checkpoint))) {
         await sink.heads({ of: 'weightMatrices', rows })
       }

@@ -54,6 +54,12 @@ describe('trialCost', () => {
       expect(cost.bytesRead - weights.bytesRead).toBe(expected.kvBytesRead - shallow.kvBytesRead)
     }
   })
+  it('meets cached latents of DeepSeek-V2-Lite as one wide K/V head, 27 x 16 x (2 x 512 + 64) products a cached token', () => {
+    const lite = config('deepseek-v2-lite')
+    const at = (depth: number) => trialCost(lite, test({ depth, generatedTokens: 1 }), options)
+    expect(at(1000).flops - at(0).flops).toBe(2 * 1000 * 27 * 16 * (2 * 512 + 64))
+    expect(at(1000).kvBytesRead - at(0).kvBytesRead).toBe(4 * 1000 * 27 * 576)
+  })
   it('takes 335 GFLOP for a prompt of 512 tokens in gpt2-medium, as facts on the engine have it', () => {
     const { flops } = trialCost(medium, test({ promptTokens: 512 }), options)
     // 2 x 302 M x 512 = 309 for the weights, 26 for scores and values, 0.1 for the last token's logits.
@@ -66,6 +72,23 @@ describe('trialCost', () => {
     }
     expect(share(0)).toBe(0)
     expect(share(16_384)).toBeGreaterThan(0.5)
+  })
+  it("reads two of Mixtral's eight experts a token in decode, and computes a prompt with as many", () => {
+    const mixtral = config('mixtral-8x7b')
+    const expert = 3 * 4096 * 14_336
+    const table = 32_000 * 4096
+    const unused = 32 * 6 * expert
+    const decode = trialCost(mixtral, test({ generatedTokens: 1 }), options)
+    expect(decode.bytesRead).toBe(4 * (46_702_792_704 - unused - table + 4096))
+    const prompt = trialCost(mixtral, test({ promptTokens: 512 }), options)
+    const routed = 512 * 2 * 32 * 2 * expert
+    const others = prompt.flops - routed
+    const dense = trialCost(
+      { ...mixtral, raw: { ...mixtral.raw, num_experts_per_tok: 8 } },
+      test({ promptTokens: 512 }),
+      options,
+    )
+    expect(dense.flops).toBe(others + 4 * routed)
   })
   it('stops at the window of a layer that has one', () => {
     const mistral = config('mistral-7b')
