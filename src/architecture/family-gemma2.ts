@@ -1,8 +1,7 @@
 import type { ModelFamily } from './family.ts'
 import { withDefaults } from './fields.ts'
-import { gemmaActivation, gemmaDefaults, gemmaTensors, readGemma } from './gemma-layout.ts'
+import { gemmaActivation, gemmaDefaults, gemmaTensors, gemmaWindows, readGemma } from './gemma-layout.ts'
 import { llamaShared } from './llama-layout.ts'
-import { withWindows } from './windows.ts'
 
 /**
  * Gemma 2 (Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practical Size", section 2): Gemma with GQA,
@@ -15,10 +14,10 @@ export const gemma2: ModelFamily = {
   runnable: true,
   modelTypes: ['gemma2'],
   read(fields, name) {
-    const full = withDefaults(fields, { ...gemmaDefaults, sliding_window: 4096 })
+    const full = withDefaults(fields, gemmaDefaults)
     const activation = fields.text(gemmaActivation, 'hidden_activation')
     const config = readGemma(full, name, { family: 'gemma2', activation })
-    return { ...config, attention: withWindows(config.attention, full, (layer) => layer % 2 === 0) }
+    return { ...config, attention: gemmaWindows(config.attention, full, (layer) => layer % 2 === 0) }
   },
   tensors: (config) => gemmaTensors(config, { around: true, heads: false }),
 }

@@ -1,8 +1,7 @@
 import type { ModelFamily } from './family.ts'
 import { type Fields, readFields, unsupported, withDefaults } from './fields.ts'
-import { gemmaActivation, gemmaDefaults, gemmaTensors, readGemma } from './gemma-layout.ts'
+import { gemmaActivation, gemmaDefaults, gemmaTensors, gemmaWindows, readGemma } from './gemma-layout.ts'
 import { llamaShared } from './llama-layout.ts'
-import { withWindows } from './windows.ts'
 
 /** transformers' Gemma3TextConfig, whose values gemma-3-4b's config.json leaves out, sizes among them. */
 const defaults = {
@@ -14,7 +13,6 @@ const defaults = {
   num_attention_heads: 8,
   num_key_value_heads: 4,
   max_position_embeddings: 131_072,
-  sliding_window: 4096,
   rope_theta: 1_000_000,
 }
 
@@ -34,7 +32,7 @@ export const gemma3: ModelFamily = {
     const activation = text.text(gemmaActivation, 'hidden_activation')
     const config = readGemma(full, name, { family: 'gemma3', activation })
     const pattern = full.sizeOr(6, 'sliding_window_pattern')
-    return { ...config, attention: withWindows(config.attention, full, (layer) => (layer + 1) % pattern !== 0) }
+    return { ...config, attention: gemmaWindows(config.attention, full, (layer) => (layer + 1) % pattern !== 0) }
   },
   tensors: (config) => gemmaTensors(config, { around: true, heads: true }),
   ignorable: () => [...llamaShared.ignorable(), /^(model\.)?(vision_tower|multi_modal_projector)\./],

@@ -1,6 +1,7 @@
-import type { Fields } from './fields.ts'
+import { type Fields, unsupported } from './fields.ts'
 import { llamaTensors, readLlamaLike } from './llama-layout.ts'
-import type { ExpectedTensor, Family, ModelConfig } from './model-config.ts'
+import type { AttentionShape, ExpectedTensor, Family, ModelConfig } from './model-config.ts'
+import { withWindows } from './windows.ts'
 
 /** What config.json may leave out in every generation (transformers' GemmaConfig and its successors). */
 export const gemmaDefaults = { head_dim: 256, tie_word_embeddings: true, max_position_embeddings: 8192 } as const
@@ -15,6 +16,21 @@ export function readGemma(
   { family, activation }: { family: Family; activation: string },
 ): ModelConfig {
   return { ...readLlamaLike(fields, name, family), activation }
+}
+
+/**
+ * Windows of the generations that have them; config.json may be silent about their size, but not say that there is none.
+ * @param slides where `layer_types` does not say it
+ */
+export function gemmaWindows(
+  attention: readonly AttentionShape[],
+  fields: Fields,
+  slides: (layer: number) => boolean,
+): AttentionShape[] {
+  if (fields.raw.sliding_window === null && fields.any('layer_types') === undefined) {
+    unsupported('sliding_window', null, 'layers of this family slide by it')
+  }
+  return withWindows(attention, fields, slides, 4096)
 }
 
 /** Norms before and after attention, before and after the MLP (Gemma Team 2024, "Gemma 2", table 1). */
