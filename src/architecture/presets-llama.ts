@@ -52,6 +52,19 @@ export const llamaPresets: readonly Preset[] = [
     },
   },
   {
+    name: 'mixtral-8x7b',
+    config: mixtral({ hidden_size: 4096, intermediate_size: 14336, num_attention_heads: 32, num_hidden_layers: 32 }),
+  },
+  {
+    // Mixtral's structure at falcon-40b-small's width: small enough to be drawn and measured anywhere.
+    name: 'mixtral-small',
+    config: {
+      ...mixtral({ hidden_size: 768, intermediate_size: 2688, num_attention_heads: 12, num_hidden_layers: 6 }),
+      num_key_value_heads: 4,
+      max_position_embeddings: 4096,
+    },
+  },
+  {
     name: 'qwen2.5-0.5b',
     config: {
       model_type: 'qwen2',
@@ -142,5 +155,25 @@ function llama31(sizes: Record<string, number>): Record<string, unknown> {
     tie_word_embeddings: false,
     torch_dtype: 'bfloat16',
     vocab_size: 128256,
+  }
+}
+
+function mixtral(sizes: Record<string, number>): Record<string, unknown> {
+  return {
+    model_type: 'mixtral',
+    architectures: ['MixtralForCausalLM'],
+    hidden_act: 'silu',
+    initializer_range: 0.02,
+    max_position_embeddings: 32768,
+    num_experts_per_tok: 2,
+    num_key_value_heads: 8,
+    num_local_experts: 8,
+    ...sizes,
+    rms_norm_eps: 1e-5,
+    rope_theta: 1e6,
+    sliding_window: null,
+    tie_word_embeddings: false,
+    torch_dtype: 'bfloat16',
+    vocab_size: 32000,
   }
 }

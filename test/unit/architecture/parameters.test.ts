@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { activeParameterCount } from '../../../src/architecture/active-parameters.ts'
 import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
 import { parameterCount } from '../../../src/architecture/parameters.ts'
 import { findPreset, presets } from '../../../src/architecture/presets.ts'
@@ -28,6 +29,8 @@ const publicCounts: Record<string, number | null> = {
   'llama-3.1-8b': 8_030_261_248,
   'llama-3.1-70b': 70_553_706_496,
   'mistral-7b': 7_241_732_096,
+  'mixtral-8x7b': 46_702_792_704,
+  'mixtral-small': 2 * 32_000 * 768 + 6 * (2 * 768 * 768 + 2 * 256 * 768 + 8 * (768 + 3 * 768 * 2688) + 2 * 768) + 768,
   'qwen2.5-0.5b': 494_032_768,
   'gemma-2b': 2_506_172_416,
   'smollm2-135m': 134_515_008,
@@ -47,6 +50,19 @@ describe('parameterCount', () => {
 
   it('comes within half a percent of the 175 billion of GPT-3', () => {
     expect(parameterCount(configOf('gpt3-175b')) / 175e9).toBeCloseTo(1, 2)
+  })
+
+  it.each([
+    ['mixtral-8x7b', 12.9], // Jiang et al. 2024, table 1: 13 B
+    ['deepseek-v2-lite', 2.66], // with both tables of 102,400 tokens; "2.4B" on its page leaves one of them out
+    ['deepseek-v2', 21.4], // "21B"
+    ['deepseek-v3', 37.6], // "37B" likewise
+  ])('counts of the experts of %s those that a token goes through: %d billion', (name, billions) => {
+    expect(activeParameterCount(configOf(name)) / 1e9).toBeCloseTo(billions, 1)
+  })
+
+  it('counts every parameter of a model without experts as active', () => {
+    expect(activeParameterCount(configOf('llama-3.1-8b'))).toBe(parameterCount(configOf('llama-3.1-8b')))
   })
 
   it('names no tensor twice, whatever the family', () => {
