@@ -12,11 +12,11 @@ POSITIONS = 32
 
 
 def gpt_neo():
-    return [gpt_neo_case("alternating", heads=5, dim=4, types=[[["global", "local"], 2]], window=6, inner=40, seed=141),
-            gpt_neo_case("local_first", heads=3, dim=8, types=[[["local"], 1], [["global"], 1]], window=4, inner=None, seed=142)]
+    return [gpt_neo_case("alternating", heads=5, dim=4, types=[[["global", "local"], 2]], window=6, inner=40, pooled=False, seed=141),
+            gpt_neo_case("local_first", heads=3, dim=8, types=[[["local"], 1], [["global"], 1]], window=4, inner=None, pooled=True, seed=142)]
 
 
-def gpt_neo_case(name, *, heads, dim, types, window, inner, seed):
+def gpt_neo_case(name, *, heads, dim, types, window, inner, pooled, seed):
     g = torch.Generator().manual_seed(seed)
     hidden = heads * dim
     config = GPTNeoConfig(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, hidden_size=hidden, num_heads=heads,
@@ -40,6 +40,9 @@ def gpt_neo_case(name, *, heads, dim, types, window, inner, seed):
         norm(f"{h}.ln_1")
         for part, std in (("q_proj", spread), ("k_proj", spread), ("v_proj", 1)):
             affine(f"{h}.attn.attention.{part}", hidden, hidden, std, bias=False)
+            if pooled and part != "q_proj":
+                # Heads alike in part, so that their mean still tells positions apart.
+                w[f"{h}.attn.attention.{part}.weight"] += normal(g, dim, hidden, std=std / math.sqrt(hidden)).repeat(heads, 1)
         affine(f"{h}.attn.attention.out_proj", hidden, hidden)
         norm(f"{h}.ln_2")
         affine(f"{h}.mlp.c_fc", width, hidden)
@@ -47,9 +50,20 @@ def gpt_neo_case(name, *, heads, dim, types, window, inner, seed):
     norm("ln_f")
     tokens = draw_tokens(g, TOKENS)
     model, result = run(GPTNeoForCausalLM, config, w, tokens, 1, "transformer.")
+    runs = [(heads, result)]
+    if pooled:
+        runs.append((1, run(GPTNeoForCausalLM, config, one_kv_head(w, heads, dim), tokens, heads, "transformer.")[1]))
     # The hub's files hold the masks, which are no weights.
     for layer in range(config.num_layers):
         seen = torch.tril(torch.ones(POSITIONS, POSITIONS))
         w[f"h.{layer}.attn.attention.bias"] = seen[None, None]
         w[f"h.{layer}.attn.attention.masked_bias"] = torch.tensor(-1e9)
-    return {"name": name, "config": hub_config(config), "weights": w, "tokens": tokens, "runs": [(heads, result)], "model": model}
+    return {"name": name, "config": hub_config(config), "weights": w, "tokens": tokens, "runs": runs, "model": model}
+
+
+def one_kv_head(weights, heads, dim):
+    """The weights with the mean of all K and V heads in the place of each, which is what one head for all computes."""
+    def pooled(value):
+        return value.double().view(heads, dim, -1).mean(0).repeat(heads, 1).float()
+
+    return {key: pooled(value) if "k_proj" in key or "v_proj" in key else value for key, value in weights.items()}
