@@ -19,6 +19,8 @@ export interface RunnerOptions {
   logits?: 'last' | 'all' | 'none'
   /** How many layers are run, from the first; all unless said, and fewer only without logits. */
   layers?: number
+  /** Whether weights stay in the file's pages: see `SessionOptions` of onnx/session. Packed copies unless said. */
+  mapped?: boolean
   /** Whose attention probabilities a step returns; true: every layer's and head's. */
   attention?: boolean | AttentionCapture
 }
@@ -76,9 +78,9 @@ export async function loadModel(
 export async function openDecoder(
   decoder: Decoder,
   config: ModelConfig,
-  { provider, threads }: Pick<RunnerOptions, 'provider' | 'threads'>,
+  { provider, threads, mapped = false }: Pick<RunnerOptions, 'provider' | 'threads' | 'mapped'>,
 ): Promise<RunnableModel<GraphCache>> {
-  const session = await openSession(decoder.model.bytes, { files: decoder.model.files, provider, threads })
+  const session = await openSession(decoder.model.bytes, { files: decoder.model.files, provider, threads, mapped })
   const outputs = [
     ...(decoder.logitsOutput === null ? [] : [decoder.logitsOutput]),
     ...decoder.slots.map((slot) => slot.output),

@@ -22,6 +22,11 @@ export interface SessionOptions {
   threads: number | null
   /** An operator that the provider lacks is an error, not a silent fallback to the CPU. */
   withoutCpuFallback?: boolean
+  /**
+   * Weights stay in the files' pages, which the system shares and gives back, in place of a copy in the order that the
+   * runtime's products read best: a load of no time and no memory, and every product after it slower.
+   */
+  mapped?: boolean
 }
 
 /** A graph that the runtime has loaded. `run` blocks the event loop while it computes. */
@@ -51,6 +56,7 @@ export async function openSession(model: Uint8Array, options: SessionOptions): P
   if (options.files.length > 0) {
     entries.model_external_initializers_file_folder_path = commonFolder(options.files)
   }
+  if (options.mapped) entries.disable_prepacking = '1'
   if (options.withoutCpuFallback) entries.disable_cpu_ep_fallback = '1'
   const session = await InferenceSession.create(model, {
     executionProviders: [options.provider],
