@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type FingerprintFile, fingerprint } from './fingerprint.ts'
+import { readPytorchFile } from './pytorch-file.ts'
 import { readSmallFile } from './regular-file.ts'
 import { readHeader } from './safetensors.ts'
 import { fileInside, findWeightFiles } from './shards.ts'
@@ -15,7 +16,8 @@ export const syntheticKey = 'kvscope.synthetic'
 
 /**
  * Opens a folder in Hugging Face layout: config.json, and model.safetensors or the shards of
- * model.safetensors.index.json. Headers are checked, no weight is read. Names lose a leading `transformer.` or
+ * model.safetensors.index.json; where there are none, pytorch_model.bin or its shards. Headers are checked, no weight is
+ * read. Names lose a leading `transformer.` or
  * `language_model.`.
  * @throws AppError CHECKPOINT_INVALID naming tensor, value and file; PATH_FORBIDDEN for a file outside the folder
  */
@@ -25,8 +27,8 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const table = createTensorTable(folder)
   const files: FingerprintFile[] = []
   let synthetic = false
-  for (const { path, promised } of await findWeightFiles(folder)) {
-    const header = await readHeader(path)
+  for (const { path, format, promised } of await findWeightFiles(folder)) {
+    const header = format === 'pytorch' ? await readPytorchFile(path) : await readHeader(path)
     synthetic ||= header.metadata[syntheticKey] === 'true'
     files.push({ path, header: header.bytes, tensors: header.tensors })
     table.add(header, path, promised)
@@ -36,7 +38,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
 }
 
 /**
- * Opens a folder whose weights are no safetensors: its config.json alone, and no tensor.
+ * Opens a folder without weights that are read: its config.json alone, and no tensor.
  * @throws AppError CHECKPOINT_INVALID, PATH_FORBIDDEN
  */
 export async function openConfig(directory: string): Promise<Checkpoint> {

@@ -9,6 +9,9 @@ import { isInside } from './roots.ts'
 
 export const indexName = 'model.safetensors.index.json'
 export const singleName = 'model.safetensors'
+/** What torch.save writes, in place of safetensors. */
+export const pytorchIndexName = 'pytorch_model.bin.index.json'
+export const pytorchName = 'pytorch_model.bin'
 const maxShards = 10_000
 
 /** DeepSeek-V3's index of 92,000 tensors takes 9 MB; 200,000 names, the most that are read, take about 20. */
@@ -44,37 +47,50 @@ export async function fileInside(directory: string, name: string): Promise<strin
 export interface WeightFile {
   /** real path, links resolved */
   path: string
+  format: 'safetensors' | 'pytorch'
   /** tensors that the index of the shards puts into it, as the file spells them; empty where there is no index */
   promised: string[]
 }
 
-/** Whether a folder has weights in safetensors, by the names of its files. */
+/** In the order in which they are looked for: safetensors first. */
+const layouts = [
+  { format: 'safetensors', index: indexName, single: singleName },
+  { format: 'pytorch', index: pytorchIndexName, single: pytorchName },
+] as const
+
+/** Whether a folder has weights in safetensors or torch's own format, by the names of its files. */
 export async function holdsWeights(directory: string): Promise<boolean> {
-  return (await fileInside(directory, indexName)) !== null || (await fileInside(directory, singleName)) !== null
+  for (const { index, single } of layouts) {
+    if ((await fileInside(directory, index)) !== null || (await fileInside(directory, single)) !== null) return true
+  }
+  return false
 }
 
 /**
- * The safetensors files of a checkpoint's folder, in the order of their names: model.safetensors, or the shards that
- * its index names.
- * @throws AppError CHECKPOINT_INVALID where there are none or the index names one that is not there
+ * The weight files of a checkpoint's folder, in the order of their names: model.safetensors or the shards that its index
+ * names; where there are none, pytorch_model.bin or its shards.
+ * @throws AppError CHECKPOINT_INVALID where there are neither or an index names one that is not there
  */
 export async function findWeightFiles(directory: string): Promise<WeightFile[]> {
-  const index = await fileInside(directory, indexName)
-  if (index === null) {
-    const single = await fileInside(directory, singleName)
-    if (single !== null) return [{ path: single, promised: [] }]
-    throw new AppError(
-      'CHECKPOINT_INVALID',
-      `${directory} has neither ${singleName} nor ${indexName}`,
-      'Weights in pytorch_model.bin must be saved again with safetensors first.',
-    )
+  for (const { format, index: indexFile, single: singleFile } of layouts) {
+    const index = await fileInside(directory, indexFile)
+    if (index !== null) return findShards(directory, index, format)
+    const single = await fileInside(directory, singleFile)
+    if (single !== null) return [{ path: single, format, promised: [] }]
   }
+  throw new AppError(
+    'CHECKPOINT_INVALID',
+    `${directory} has neither ${layouts.flatMap(({ single, index }) => [single, index]).join(' nor ')}`,
+    'Name the folder that holds the weights, or download them into it.',
+  )
+}
 
+async function findShards(directory: string, index: string, format: WeightFile['format']): Promise<WeightFile[]> {
   const shards = parseIndex(await readSmallFile(index, maxIndexBytes), index)
   const files: WeightFile[] = []
   for (const name of [...shards.keys()].sort()) {
     const path = (await fileInside(directory, name)) ?? invalidIndex(index, `the shard ${name} is not in the folder`)
-    files.push({ path, promised: shards.get(name) ?? [] })
+    files.push({ path, format, promised: shards.get(name) ?? [] })
   }
   return files
 }

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import { bitsOf } from './dtypes.ts'
+import { type PickledTensor, readPickledTensors } from './pytorch-pickle.ts'
+import { quote } from './quote.ts'
+import { openRegular } from './regular-file.ts'
+import type { SafetensorsHeader, StoredTensor } from './safetensors.ts'
+import { dataOffset, readZipDirectory, readZipEntry, type ZipDirectory, type ZipFile } from './zip-directory.ts'
+
+/** A pickle takes some 250 bytes a tensor: this is room for 60,000 of them, in one shard. */
+const maxPickleBytes = 16 * 1024 * 1024
+
+/** First bytes of what torch.save wrote before 1.6: a pickle of a magic number, or a tar of pickles. */
+const oldMagic = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex')
+
+function invalid(file: string, message: string, hint = 'Download the file again.'): never {
+  throw new AppError('CHECKPOINT_INVALID', `${file}: ${message}`, hint)
+}
+
+/**
+ * Reads where the tensors of a file that torch.save wrote lie: a zip archive whose `data.pkl` names them and whose storages
+ * are stored as they are (torch/csrc/jit/serialization, since torch 1.6), so that they are used in place. Nothing of the
+ * pickle is executed, and no weight is read.
+ * @throws AppError CHECKPOINT_INVALID for what is no such archive, a pickle that holds anything but tensors, and a tensor
+ * that is no contiguous piece of its storage
+ */
+export async function readPytorchFile(path: string): Promise<SafetensorsHeader> {
+  const { handle, size } = await openRegular(path)
+  try {
+    const file: ZipFile = { name: path, handle, size }
+    await refuseOldFormat(file)
+    const directory = await readZipDirectory(file)
+    const root = rootOf(directory, path)
+    await checkByteOrder(file, directory, root)
+    const pickle = directory.entries.get(`${root}data.pkl`)
+    if (pickle === undefined) return invalid(path, `it holds no ${root}data.pkl`)
+    const pickled = await readZipEntry(file, directory, pickle, maxPickleBytes)
+    const tensors: StoredTensor[] = []
+    const starts = new Map<string, number>()
+    for (const [name, tensor] of readPickledTensors(pickled, path)) {
+      tensors.push(await locate(name, tensor, { file, directory, root, starts }))
+    }
+    // What tells two files apart, as a header does: names and shapes, and where everything lies.
+    const bytes = createHash('sha256').update(pickled).update(directory.bytes).digest()
+    return { tensors, metadata: {}, bytes }
+  } finally {
+    await handle.close()
+  }
+}
+
+async function refuseOldFormat({ handle, name }: ZipFile): Promise<void> {
+  const start = Buffer.alloc(oldMagic.length)
+  await handle.read(start, 0, start.length, 0)
+  if (!start.equals(oldMagic)) return
+  invalid(
+    name,
+    'was written by torch.save before torch 1.6, whose weights lie inside pickles',
+    'Save it again with safetensors, or with torch 1.6 or newer.',
+  )
+}
+
+/** The folder that everything in the archive lies in, which is named as the file was when it was saved. */
+function rootOf({ entries }: ZipDirectory, path: string): string {
+  const pickles = [...entries.keys()].filter((name) => /^[^/]*\/data\.pkl$/.test(name))
+  const [found, another] = pickles
+  if (found === undefined) return invalid(path, 'is a zip archive without data.pkl: torch.save did not write it')
+  if (another !== undefined) return invalid(path, `holds ${quote(found)} and ${quote(another)}`)
+  return found.slice(0, -'data.pkl'.length)
+}
+
+/** Absent in files of torch before 2.1, which wrote on little-endian machines but for a few. */
+async function checkByteOrder(file: ZipFile, directory: ZipDirectory, root: string): Promise<void> {
+  const entry = directory.entries.get(`${root}byteorder`)
+  if (entry === undefined) return
+  const order = (await readZipEntry(file, directory, entry, 16)).toString('latin1')
+  if (order !== 'little') invalid(file.name, `its byte order is ${quote(order)}, and little is read`)
+}
+
+interface Archive {
+  file: ZipFile
+  directory: ZipDirectory
+  root: string
+  /** where the storages begin that were looked for already: tied weights share one */
+  starts: Map<string, number>
+}
+
+async function locate(name: string, tensor: PickledTensor, archive: Archive): Promise<StoredTensor> {
+  const { file, directory, root, starts } = archive
+  const { storage, offset, shape, strides } = tensor
+  const where = `tensor ${quote(name)}`
+  const entry = directory.entries.get(`${root}data/${storage.key}`)
+  if (entry === undefined) return invalid(file.name, `${where} lies in data/${storage.key}, which is not there`)
+  const width = (bitsOf.get(storage.dtype) ?? 0) / 8
+  if (storage.count * width !== entry.size) {
+    invalid(
+      file.name,
+      `data/${storage.key} holds ${entry.size} bytes, and ${storage.count} values of ${storage.dtype} need another number`,
+    )
+  }
+  const count = shape.reduce((product, size) => product * size, 1)
+  if (!Number.isSafeInteger(count) || offset + count > storage.count) {
+    invalid(
+      file.name,
+      `${where} [${shape.join(', ')}] begins at value ${offset} of ${storage.count}, and does not end there`,
+    )
+  }
+  if (!isContiguous(shape, strides)) {
+    invalid(
+      file.name,
+      `${where} [${shape.join(', ')}] lies in strides of [${strides.join(', ')}], and only whole rows in their order are read`,
+      'Save it again with safetensors.',
+    )
+  }
+  const start = starts.get(storage.key) ?? (await dataOffset(file, directory, entry))
+  starts.set(storage.key, start)
+  return { name, dtype: storage.dtype, shape, offset: start + offset * width, length: count * width }
+}
+
+/** Row-major without holes; the stride of a single element says nothing. */
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  if (strides.length !== shape.length) return false
+  if (shape.includes(0)) return true
+  let step = 1
+  for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
+    const size = shape[axis] ?? 1
+    if (size !== 1 && strides[axis] !== step) return false
+    step *= size
+  }
+  return true
+}
