@@ -36,6 +36,11 @@ const models = [
   { name: 'GPT-2, MHA', source: { preset: 'gpt2', seed: 1, overrides: gpt2 }, kvHeads: 8 },
   { name: 'GPT-2, GQA', source: { preset: 'gpt2', seed: 1, overrides: gpt2 }, kvHeads: 2 },
   { name: 'Llama, MQA', source: { preset: 'llama-2-7b', seed: 1, overrides: llama }, kvHeads: 1 },
+  {
+    name: 'Mistral, window',
+    source: { preset: 'mistral-7b', seed: 1, overrides: { ...llama, sliding_window: 5 } },
+    kvHeads: 4,
+  },
   { name: 'Falcon, ALiBi', source: { preset: 'falcon-rw-small', seed: 1, overrides: falcon }, kvHeads: 12 },
 ]
 /** A prompt, single tokens, and a chunk at depth. */
