@@ -30,7 +30,11 @@ export function attentionReport({ run, painted }: AttentionReport, screen: Scree
       parts.push(diversityTable(of, run.prompts.length, style), behaviourTable(of, style))
     }
     if (run.recorded.length > 0) {
-      const sentences = sentenceList([...new Set(run.diversity.flatMap(concludeDiversity)), notShown(subject)])
+      const latent = subject.model.attentionKind === 'MLA'
+      const sentences = sentenceList([
+        ...new Set(run.diversity.flatMap((one) => concludeDiversity(one, latent))),
+        notShown(subject),
+      ])
       parts.push([style.bold('WHAT THIS SHOWS, AND WHAT NOT'), ...sentences].join('\n'))
     }
   }

@@ -80,9 +80,12 @@ export function behaviourTable({ layer, behaviours, heads, entropy }: Diversity,
   return [table, ...entropies].join('\n')
 }
 
-/** What a layer's distances say; each sentence only where an interval bears it. */
-export function concludeDiversity(of: Diversity): string[] {
-  return [againstBaselines(of), sharingSentence(of), positionSentence(of)].filter((sentence) => sentence !== '')
+/**
+ * What a layer's distances say; each sentence only where an interval bears it.
+ * @param latent the model's heads read a latent (MLA), of which every head makes its own K and V
+ */
+export function concludeDiversity(of: Diversity, latent = false): string[] {
+  return [againstBaselines(of), sharingSentence(of, latent), positionSentence(of)].filter((sentence) => sentence !== '')
 }
 
 function againstBaselines({ layer, all, shuffledBaseline, randomWeightsBaseline }: Diversity): string {
@@ -105,7 +108,8 @@ function againstBaselines({ layer, all, shuffledBaseline, randomWeightsBaseline 
   return `${[subject, ...parts].join('; ')}.`
 }
 
-function sharingSentence({ withinGroups, betweenGroups, betweenMinusWithin }: Diversity): string {
+function sharingSentence({ withinGroups, betweenGroups, betweenMinusWithin }: Diversity, latent: boolean): string {
+  if (latent) return 'All heads read the one latent; each makes a K and a V of its own of it.'
   if (withinGroups === null)
     return 'Each head has a K and a V of its own: nothing is shared whose effect could be seen.'
   if (betweenGroups === null)

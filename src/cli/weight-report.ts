@@ -181,7 +181,8 @@ function sharedSentence(subject: Subject, one: ComparedHeads): string[] {
     const held = bytes === null ? '' : ` (${size(shared.heads)})`
     return [`${what}: ${shared.heads} heads, ${shared.heads} matrices${held}${apart}.`]
   }
-  const cause = one.sharing.byConstruction ? 'they read the same K/V head' : 'their values are equal'
+  const source = one.projection === 'DKV' ? 'latent' : 'K/V head'
+  const cause = one.sharing.byConstruction ? `they read the same ${source}` : 'their values are equal'
   const saved = bytes === null ? '' : `, ${size(shared.stored)} in place of ${size(shared.heads)}`
   const times =
     shared.stored === 1

@@ -108,6 +108,9 @@ describe('what distances of heads are taken to say', () => {
   })
 
   it('asks whether position alone sets heads apart', () => {
+    expect(concludeDiversity(sampleDiversity(4), true)).toContain(
+      'All heads read the one latent; each makes a K and a V of its own of it.',
+    )
     expect(concludeDiversity(sampleDiversity(1)).at(-1)).toContain('The text sets heads apart by more')
     const alike = sampleDiversity(1, { positionBaseline: estimate(0.35) })
     expect(concludeDiversity(alike).at(-1)).toContain('Where heads look by position explains')

@@ -73,10 +73,35 @@ describe('the slices that a spec comes to', () => {
     expect(plan({ columns: 7 })).toMatchObject([{ rows: 50, columns: 7 }, { columns: 7 }])
   })
 
-  it('are refused where layer or head are not there, and of MLA', () => {
+  it('of MLA are its own matrices and their products, W_DKV once for all heads', () => {
+    const lite = presetConfig('deepseek-v2-lite')
+    const projections = ['Q', 'DKV', 'UK', 'UV', 'O', 'QUK', 'UVO']
+    const sizes = plan({ projections, rows: 5000 }, lite).map(
+      ({ projection, matrices, rows, columns }) => `${projection} ${matrices.length} x ${rows} x ${columns}`,
+    )
+    expect(sizes).toEqual([
+      'Q 16 x 2048 x 192',
+      'DKV 1 x 2048 x 576',
+      'UK 16 x 512 x 128',
+      'UV 16 x 512 x 128',
+      'O 16 x 128 x 2048',
+      'QUK 16 x 2048 x 512',
+      'UVO 16 x 512 x 2048',
+    ])
+    expect(plan({ projections: ['DKV'] }, lite)[0]?.matrices[0]?.heads).toHaveLength(16)
+    // Compressed queries are what W_UQ reads.
+    expect(plan({ projections: ['Q'], rows: 5000 }, presetConfig('deepseek-v3'))[0]?.rows).toBe(1536)
+  })
+
+  it('are refused where layer or head are not there, and where the model has no such matrix', () => {
     expect(() => plan({ layers: [24] })).toThrow(/layer 24 of m: it has 24, numbered from 0/)
     expect(() => plan({ heads: [0, 16] })).toThrow(/head 16 of m: it has 16/)
-    expect(() => plan({}, presetConfig('deepseek-v3'))).toThrow(expect.objectContaining({ code: 'CONFIG_UNSUPPORTED' }))
+    for (const [asked, of] of [
+      [{}, presetConfig('deepseek-v3')],
+      [{ projections: ['UK'] }, medium],
+    ] as const) {
+      expect(() => plan(asked, of)).toThrow(expect.objectContaining({ code: 'CONFIG_UNSUPPORTED' }))
+    }
   })
 })
 
