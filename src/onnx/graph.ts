@@ -63,6 +63,8 @@ export interface NodeOptions {
 export interface GraphOptions {
   /** Whether the execution provider has onnxruntime's FusedMatMul (see ops.ts, the one place that asks). */
   fusedMatMul: boolean
+  /** Whether it computes with tensors of no elements: true unless said. */
+  emptyTensors?: boolean
 }
 
 /** Builds one graph. Every builder made by `at` adds to the same graph, under its own path. */

@@ -6,7 +6,7 @@ const withFusedMatMul: readonly ExecutionProvider[] = ['cpu', 'cuda']
 
 /** How graphs have to be built for a provider, so that what costs time stays on it. */
 export function graphOptionsFor(provider: ExecutionProvider): GraphOptions {
-  return { fusedMatMul: withFusedMatMul.includes(provider) }
+  return { fusedMatMul: withFusedMatMul.includes(provider), emptyTensors: takesEmptyTensors(provider) }
 }
 
 /**

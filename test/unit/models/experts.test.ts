@@ -46,8 +46,8 @@ const spec = (router: Partial<RouterSpec>, shared = false): ExpertsSpec => {
   }
 }
 
-async function compute(of: ExpertsSpec, x: Float32Array, batch: number) {
-  const graph = createGraph({ fusedMatMul: true })
+async function compute(of: ExpertsSpec, x: Float32Array, batch: number, emptyTensors = true) {
+  const graph = createGraph({ fusedMatMul: true, emptyTensors })
   const input = graph.input('x', 'float32', ['B', 'S', hiddenSize])
   const none = () => {
     throw new Error('experts look at nothing but their input')
@@ -189,6 +189,15 @@ describe('experts', () => {
     expect(Math.max(...right.map((value, index) => Math.abs(value - (wrong[index] ?? 0)))) / largest).toBeGreaterThan(
       0.01,
     )
+  })
+
+  it('are computed alike where a provider takes no empty tensors, each with all tokens', async () => {
+    const x = tokens(24)
+    const of = spec(full, true)
+    const [{ data: right }, { data, dims }] = [await compute(of, x, 2), await compute(of, x, 2, false)]
+    expect(dims).toEqual([2, 12, hiddenSize])
+    const largest = Math.max(...right.map(Math.abs))
+    expect(Math.max(...right.map((value, index) => Math.abs(value - (data[index] ?? 0)))) / largest).toBeLessThan(1e-6)
   })
 
   it('may be chosen by no token, as most are in decode', async () => {
