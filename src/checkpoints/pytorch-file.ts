@@ -3,9 +3,8 @@ import { AppError } from '../errors.ts'
 import { bitsOf } from './dtypes.ts'
 import { type PickledTensor, readPickledTensors } from './pytorch-pickle.ts'
 import { quote } from './quote.ts'
-import { openRegular } from './regular-file.ts'
-import type { SafetensorsHeader, StoredTensor } from './safetensors.ts'
-import { dataOffset, readZipDirectory, readZipEntry, type ZipDirectory, type ZipFile } from './zip-directory.ts'
+import { fromFile, type HeaderSource, type SafetensorsHeader, type StoredTensor } from './safetensors.ts'
+import { dataOffset, readZipDirectory, readZipEntry, type ZipDirectory } from './zip-directory.ts'
 
 /** A pickle takes some 250 bytes a tensor: this is room for 60,000 of them, in one shard. */
 const maxPickleBytes = 16 * 1024 * 1024
@@ -24,36 +23,33 @@ function invalid(file: string, message: string, hint = 'Download the file again.
  * @throws AppError CHECKPOINT_INVALID for what is no such archive, a pickle that holds anything but tensors, and a tensor
  * that is no contiguous piece of its storage
  */
-export async function readPytorchFile(path: string): Promise<SafetensorsHeader> {
-  const { handle, size } = await openRegular(path)
-  try {
-    const file: ZipFile = { name: path, handle, size }
-    await refuseOldFormat(file)
-    const directory = await readZipDirectory(file)
-    const root = rootOf(directory, path)
-    await checkByteOrder(file, directory, root)
-    const pickle = directory.entries.get(`${root}data.pkl`)
-    if (pickle === undefined) return invalid(path, `it holds no ${root}data.pkl`)
-    const pickled = await readZipEntry(file, directory, pickle, maxPickleBytes)
-    const tensors: StoredTensor[] = []
-    const starts = new Map<string, number>()
-    for (const [name, tensor] of readPickledTensors(pickled, path)) {
-      tensors.push(await locate(name, tensor, { file, directory, root, starts }))
-    }
-    // What tells two files apart, as a header does: names and shapes, and where everything lies.
-    const bytes = createHash('sha256').update(pickled).update(directory.bytes).digest()
-    return { tensors, metadata: {}, bytes }
-  } finally {
-    await handle.close()
-  }
+export function readPytorchFile(path: string): Promise<SafetensorsHeader> {
+  return fromFile(path, readPytorchFrom)
 }
 
-async function refuseOldFormat({ handle, name }: ZipFile): Promise<void> {
-  const start = Buffer.alloc(oldMagic.length)
-  await handle.read(start, 0, start.length, 0)
-  if (!start.equals(oldMagic)) return
+/** The same of a file or its like on a hub: its end, its pickle, and the local header of every storage. */
+export async function readPytorchFrom(file: HeaderSource): Promise<SafetensorsHeader> {
+  await refuseOldFormat(file)
+  const directory = await readZipDirectory(file)
+  const root = rootOf(directory, file.name)
+  await checkByteOrder(file, directory, root)
+  const pickle = directory.entries.get(`${root}data.pkl`)
+  if (pickle === undefined) return invalid(file.name, `it holds no ${root}data.pkl`)
+  const pickled = await readZipEntry(file, directory, pickle, maxPickleBytes)
+  const tensors: StoredTensor[] = []
+  const starts = new Map<string, number>()
+  for (const [name, tensor] of readPickledTensors(pickled, file.name)) {
+    tensors.push(await locate(name, tensor, { file, directory, root, starts }))
+  }
+  // What tells two files apart, as a header does: names and shapes, and where everything lies.
+  const bytes = createHash('sha256').update(pickled).update(directory.bytes).digest()
+  return { tensors, metadata: {}, bytes }
+}
+
+async function refuseOldFormat(file: HeaderSource): Promise<void> {
+  if (!(await file.read(0, oldMagic.length)).equals(oldMagic)) return
   invalid(
-    name,
+    file.name,
     'was written by torch.save before torch 1.6, whose weights lie inside pickles',
     'Save it again with safetensors, or with torch 1.6 or newer.',
   )
@@ -69,7 +65,7 @@ function rootOf({ entries }: ZipDirectory, path: string): string {
 }
 
 /** Absent in files of torch before 2.1, which wrote on little-endian machines but for a few. */
-async function checkByteOrder(file: ZipFile, directory: ZipDirectory, root: string): Promise<void> {
+async function checkByteOrder(file: HeaderSource, directory: ZipDirectory, root: string): Promise<void> {
   const entry = directory.entries.get(`${root}byteorder`)
   if (entry === undefined) return
   const order = (await readZipEntry(file, directory, entry, 16)).toString('latin1')
@@ -77,7 +73,7 @@ async function checkByteOrder(file: ZipFile, directory: ZipDirectory, root: stri
 }
 
 interface Archive {
-  file: ZipFile
+  file: HeaderSource
   directory: ZipDirectory
   root: string
   /** where the storages begin that were looked for already: tied weights share one */

@@ -45,10 +45,15 @@ export interface HeaderSource {
  * (https://github.com/huggingface/safetensors, "Format"). No weight is read.
  * @throws AppError CHECKPOINT_INVALID naming the file, the tensor and the value that does not fit
  */
-export async function readHeader(file: string): Promise<SafetensorsHeader> {
+export function readHeader(file: string): Promise<SafetensorsHeader> {
+  return fromFile(file, readHeaderFrom)
+}
+
+/** Hands a file to a reader of headers, and closes it. @throws AppError CHECKPOINT_INVALID where it is no regular file */
+export async function fromFile<T>(file: string, readFrom: (source: HeaderSource) => Promise<T>): Promise<T> {
   const { handle, size } = await openRegular(file)
   try {
-    return await readHeaderFrom({
+    return await readFrom({
       name: file,
       size,
       async read(offset, length) {

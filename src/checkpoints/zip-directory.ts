@@ -1,6 +1,6 @@
-import type { FileHandle } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { quote } from './quote.ts'
+import type { HeaderSource } from './safetensors.ts'
 
 /** A file of an archive that is stored as it is, neither compressed nor encrypted. */
 export interface ZipEntry {
@@ -19,13 +19,6 @@ export interface ZipDirectory {
   offset: number
 }
 
-export interface ZipFile {
-  /** as errors name it */
-  name: string
-  handle: FileHandle
-  size: number
-}
-
 /** Bounds on the directory, which is read whole: torch writes an entry a tensor, of some 100 bytes. */
 const most = { entries: 200_000, directoryBytes: 64 * 1024 * 1024, comment: 0xffff } as const
 const endSize = 22
@@ -33,14 +26,13 @@ const signatures = { local: 0x04034b50, central: 0x02014b50, end: 0x06054b50, en
 const unknown32 = 0xffff_ffff
 const unknown16 = 0xffff
 
-function invalid({ name }: ZipFile, message: string): never {
+function invalid({ name }: HeaderSource, message: string): never {
   throw new AppError('CHECKPOINT_INVALID', `${name}: ${message}`, 'Download the file again.')
 }
 
-async function readAt(file: ZipFile, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length)
-  const { bytesRead } = await file.handle.read(bytes, 0, length, offset)
-  if (bytesRead !== length) invalid(file, `ended after ${bytesRead} of ${length} bytes at byte ${offset}`)
+async function readAt(file: HeaderSource, offset: number, length: number): Promise<Buffer> {
+  const bytes = await file.read(offset, length)
+  if (bytes.length !== length) invalid(file, `ended after ${bytes.length} of ${length} bytes at byte ${offset}`)
   return bytes
 }
 
@@ -50,7 +42,7 @@ async function readAt(file: ZipFile, offset: number, length: number): Promise<Bu
  * @throws AppError CHECKPOINT_INVALID where it is no archive, or an entry is compressed, encrypted, named twice or
  * outside the file
  */
-export async function readZipDirectory(file: ZipFile): Promise<ZipDirectory> {
+export async function readZipDirectory(file: HeaderSource): Promise<ZipDirectory> {
   const { count, length, offset } = await findDirectory(file)
   if (count > most.entries) invalid(file, `it holds ${count} files, and at most ${most.entries} are read`)
   if (length > most.directoryBytes || offset + length > file.size) {
@@ -78,7 +70,7 @@ export async function readZipDirectory(file: ZipFile): Promise<ZipDirectory> {
 }
 
 /** Where the directory lies, by the record at the end of the file. */
-async function findDirectory(file: ZipFile): Promise<{ count: number; length: number; offset: number }> {
+async function findDirectory(file: HeaderSource): Promise<{ count: number; length: number; offset: number }> {
   const tailStart = Math.max(0, file.size - endSize - most.comment)
   const tail = await readAt(file, tailStart, file.size - tailStart)
   let at = tail.length - endSize
@@ -106,12 +98,12 @@ async function findDirectory(file: ZipFile): Promise<{ count: number; length: nu
   }
 }
 
-function toNumber(file: ZipFile, value: bigint): number {
+function toNumber(file: HeaderSource, value: bigint): number {
   if (value > BigInt(Number.MAX_SAFE_INTEGER)) invalid(file, `it speaks of ${value} bytes`)
   return Number(value)
 }
 
-function readEntry(file: ZipFile, bytes: Buffer, at: number): { entry: ZipEntry; next: number } {
+function readEntry(file: HeaderSource, bytes: Buffer, at: number): { entry: ZipEntry; next: number } {
   const [nameLength, extraLength, commentLength] = [28, 30, 32].map((place) => bytes.readUInt16LE(at + place))
   const nameEnd = at + 46 + (nameLength ?? 0)
   const extraEnd = nameEnd + (extraLength ?? 0)
@@ -134,7 +126,7 @@ function readEntry(file: ZipFile, bytes: Buffer, at: number): { entry: ZipEntry;
 }
 
 /** Sizes of 32 bits, those that are all ones taken from the entry's 64-bit field (APPNOTE 4.5.3). */
-function wideSizes(file: ZipFile, extra: Buffer, sizes: readonly number[]): number[] {
+function wideSizes(file: HeaderSource, extra: Buffer, sizes: readonly number[]): number[] {
   if (!sizes.includes(unknown32)) return [...sizes]
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
     if (extra.readUInt16LE(at) !== 1) continue
@@ -153,7 +145,7 @@ function wideSizes(file: ZipFile, extra: Buffer, sizes: readonly number[]): numb
  * Where the bytes of an entry begin: its local header has a name and a field of padding of its own.
  * @throws AppError CHECKPOINT_INVALID where the local header is another's, or the bytes reach into the directory
  */
-export async function dataOffset(file: ZipFile, directory: ZipDirectory, entry: ZipEntry): Promise<number> {
+export async function dataOffset(file: HeaderSource, directory: ZipDirectory, entry: ZipEntry): Promise<number> {
   const misplaced = () =>
     invalid(file, `${quote(entry.name)} does not begin at byte ${entry.headerOffset}, as its directory says`)
   const header = await readAt(file, entry.headerOffset, 30)
@@ -170,7 +162,7 @@ export async function dataOffset(file: ZipFile, directory: ZipDirectory, entry: 
 
 /** The bytes of an entry. @throws AppError CHECKPOINT_INVALID where it is longer than `maxBytes` */
 export async function readZipEntry(
-  file: ZipFile,
+  file: HeaderSource,
   directory: ZipDirectory,
   entry: ZipEntry,
   maxBytes: number,
