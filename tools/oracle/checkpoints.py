@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -169,8 +170,9 @@ def hub_config(config, left_out=()):
 def write(name, models):
     """models: dicts of name, config (a dict), weights, tokens, runs [(KV heads, outcome)], and the model to split, or as
     `cut` its heads' matrices themselves. A latent cache has no K/V heads: its run says None."""
-    folder = GOLDEN / name
-    shutil.rmtree(folder, ignore_errors=True)
+    # Beside first: tests that run meanwhile read whole folders.
+    folder = Path(tempfile.mkdtemp()) / name
+    folder.mkdir()
     cases = []
     for case in models:
         place = folder / case["name"]
@@ -189,7 +191,10 @@ def write(name, models):
                           "scoreSpan": round(result["span"], 2)})
     about = {"torch": torch.__version__, "transformers": transformers.__version__, "cases": cases}
     (folder / "cases.json").write_text(json.dumps(about, indent=1) + "\n")
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    shutil.rmtree(GOLDEN / name, ignore_errors=True)
+    shutil.copytree(folder, GOLDEN / name)
+    shutil.rmtree(folder.parent)
+    size = sum(path.stat().st_size for path in (GOLDEN / name).rglob("*") if path.is_file())
     print(name, [(case["model"], case["kvHeads"], case["scoreSpan"], case["windows"]) for case in cases], f"{size / 1000:.0f} kB")
 
 
