@@ -76,11 +76,12 @@ describe('describeModel', () => {
   })
 
   it('groups layers that are alike', () => {
-    const types = Array.from({ length: 32 }, (_, layer) => (layer % 4 === 3 ? 'full_attention' : 'sliding_attention'))
-    const facts = describeModel(configOf('mistral-7b', { layer_types: types }), null)
+    const types = Array.from({ length: 24 }, (_, layer) => (layer % 4 === 3 ? 'full_attention' : 'sliding_attention'))
+    const windowed = { layer_types: types, use_sliding_window: true, sliding_window: 4096 }
+    const facts = describeModel(configOf('qwen2.5-0.5b', windowed), null)
     expect(facts.layerAttention.map(({ layers, window }) => [layers.length, window])).toEqual([
-      [24, 4096],
-      [8, null],
+      [18, 4096],
+      [6, null],
     ])
     const sum = facts.layerAttention.reduce((bytes, group) => bytes + group.kvBytesPerToken.F16, 0)
     expect(sum).toBe(facts.kvBytesPerToken.F16)
