@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { kvCacheBytes } from '../../src/architecture/kv-bytes.ts'
 import { readModelConfig } from '../../src/architecture/read-config.ts'
 import { openCheckpoint } from '../../src/checkpoints/open.ts'
 import { attend } from '../../src/models/attention.ts'
@@ -11,6 +12,7 @@ import { buildDecoder } from '../../src/models/decoder.ts'
 import type { PoolMethod } from '../../src/models/head-pooling.ts'
 import { attendLatent } from '../../src/models/mla.ts'
 import { families, findFamily } from '../../src/models/registry.ts'
+import { loadModel } from '../../src/models/runner.ts'
 import { describeFidelity, type FidelityRow, fidelityPage, staleLines } from '../support/fidelity-page.ts'
 import {
   computeBatch,
@@ -28,6 +30,7 @@ vi.mock(import('../../src/models/rope.ts'), async (real) => (await watch()).watc
 vi.mock(import('../../src/models/norm.ts'), async (real) => (await watch()).watchNorms(await real()))
 vi.mock(import('../../src/models/attention.ts'), async (real) => (await watch()).watchAttention(await real()))
 vi.mock(import('../../src/models/embedding.ts'), async (real) => (await watch()).watchEmbedding(await real()))
+vi.mock(import('../../src/models/linear.ts'), async (real) => (await watch()).watchLinear(await real()))
 vi.mock(import('../../src/models/experts.ts'), async (real) => (await watch()).watchExperts(await real()))
 const watch = vi.hoisted(() => () => import('../support/mutated-blocks.ts'))
 
@@ -43,9 +46,10 @@ afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 async function open({ name, folder, kvHeads }: PlacedCase, method: PoolMethod = 'MEAN') {
   const checkpoint = await openCheckpoint(folder)
   const config = readModelConfig(checkpoint.config, name)
-  if (kvHeads === null) return { checkpoint, config, pooled: false }
-  const pooled = config.attention.some((shape) => shape.kvHeads !== kvHeads)
-  return { ...(await convertKvHeads(checkpoint, config, { kvHeads, method }, dataDir)), pooled }
+  if (kvHeads === null || config.attention.every((shape) => shape.kvHeads === kvHeads)) {
+    return { checkpoint, config, pooled: false }
+  }
+  return { ...(await convertKvHeads(checkpoint, config, { kvHeads, method }, dataDir)), pooled: true }
 }
 
 /** A case with what its model asks the shared blocks for, and so how it could be wrong. */
@@ -105,6 +109,17 @@ describe.each(cases)('$name with $kvHeads K/V heads', (golden) => {
     // A window that holds the whole prompt hides nothing of it.
     const hides = (window: number | null) => (window !== null && window < tokens.length ? window : null)
     expect(config.attention.map(({ window }) => hides(window))).toEqual(windows)
+  })
+
+  it('caches as many bytes as the formula says', async () => {
+    const { checkpoint, config } = await open(golden)
+    const model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1 })
+    const cache = model.createCache()
+    await model.forward([tokens.slice(0, -1)], cache)
+    await model.forward([tokens.slice(-1)], cache)
+    await model.close()
+    const bytes = kvCacheBytes(config, { contextLength: tokens.length - 1, bitsPerValue: 32 })
+    expect(cache.measuredBytes()).toBe(bytes)
   })
 
   it.each([

@@ -56,7 +56,7 @@ function errorLine({ golden, seen, errors }: FidelityRow): string {
 
 function describeModel(
   golden: PlacedCase,
-  { config, attention, latents, biased, capped, tables, positions, experts, turned, norms }: Seen,
+  { config, attention, latents, biased, capped, tables, positions, experts, turned, norms, biases }: Seen,
 ): string {
   const [spec, latent] = [attention[0], latents[0]]
   const heads = spec
@@ -90,6 +90,7 @@ function describeModel(
     ...(normed ? ['norms of queries and keys'] : []),
     ...(caps.length > 0 ? [`caps on ${caps.join(' and ')}`] : []),
     ...new Set(experted),
+    ...(biases.size > 0 ? [`biases of ${[...biases].sort().join(', ')}`] : []),
   ].join('; ')
 }
 
@@ -133,7 +134,7 @@ function percent(share: number): string {
 
 const figure = /\b\d+e-\d+\b|\b[\d.]+ %/g
 /** Another processor sums in another order: figures may be this many times larger or smaller before a page is stale. */
-const slack = 5
+const slack = 10
 
 /** What of a page is no longer so: everything but its figures word for word, and figures beyond the slack. */
 export function staleLines(page: string, made: string): string[] {

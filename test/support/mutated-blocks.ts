@@ -1,8 +1,8 @@
 import type { ModelConfig } from '../../src/architecture/model-config.ts'
 import type * as attention from '../../src/models/attention.ts'
 import type * as embedding from '../../src/models/embedding.ts'
-import type { RouterSpec } from '../../src/models/expert-router.ts'
 import type * as experts from '../../src/models/experts.ts'
+import type * as linears from '../../src/models/linear.ts'
 import type { LatentSpec } from '../../src/models/mla.ts'
 import type * as norm from '../../src/models/norm.ts'
 import type * as rope from '../../src/models/rope.ts'
@@ -32,6 +32,8 @@ export interface Seen {
   /** embeddings of positions */
   positions: boolean
   experts: ExpertsSpec[]
+  /** the last parts of the names of projections with a bias: q_proj, dense */
+  biases: Set<string>
 }
 
 /** Blocks that stand in for the real ones. Each is given the real one first. */
@@ -50,6 +52,8 @@ export interface WrongBlocks {
     ...given: Parameters<typeof embedding.embed>
   ) => ReturnType<typeof embedding.embed>
   experts?: (spec: ExpertsSpec) => ExpertsSpec
+  /** whether projections have the biases that they are asked for */
+  biases?: false
 }
 
 let wrong: WrongBlocks = {}
@@ -72,6 +76,7 @@ export async function withBlocks<T>(
     norms: new Map(),
     positions: false,
     experts: [],
+    biases: new Set(),
   }
   wrong = blocks
   seen = own
@@ -105,18 +110,18 @@ export function watchNorms(real: typeof norm): typeof norm {
   return {
     ...real,
     layerNorm(...given) {
-      seen?.norms.set(roleOf(given[3]), { kind: 'layer', unitOffset: false })
+      seen?.norms.set(lastPart(given[3]), { kind: 'layer', unitOffset: false })
       return wrong.layerNorm ? wrong.layerNorm(real, ...given) : real.layerNorm(...given)
     },
     rmsNorm(...given) {
-      seen?.norms.set(roleOf(given[3]), { kind: 'rms', unitOffset: given[4]?.unitOffset ?? false })
+      seen?.norms.set(lastPart(given[3]), { kind: 'rms', unitOffset: given[4]?.unitOffset ?? false })
       return wrong.rmsNorm ? wrong.rmsNorm(real, ...given) : real.rmsNorm(...given)
     },
   }
 }
 
-/** The last part of a norm's name, which all layers share. */
-export function roleOf(name: string): string {
+/** The last part of a tensor's name, which all layers share. */
+export function lastPart(name: string): string {
   return name.split('.').at(-1) ?? name
 }
 
@@ -142,6 +147,16 @@ export function watchEmbedding(real: typeof embedding): typeof embedding {
   }
 }
 
+export function watchLinear(real: typeof linears): typeof linears {
+  return {
+    ...real,
+    linear(model, g, x, name, form) {
+      if (form.bias) seen?.biases.add(lastPart(name))
+      return real.linear(model, g, x, name, { ...form, bias: form.bias && wrong.biases !== false })
+    },
+  }
+}
+
 export function watchExperts(real: typeof experts): typeof experts {
   return {
     ...real,
@@ -151,5 +166,3 @@ export function watchExperts(real: typeof experts): typeof experts {
     },
   }
 }
-
-export type { RouterSpec }

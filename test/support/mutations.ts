@@ -7,7 +7,7 @@ import { attendLatent } from '../../src/models/mla.ts'
 import type { GraphBuilder, Value } from '../../src/onnx/graph.ts'
 import { add, gather, multiply, rmsNormalization } from '../../src/onnx/ops.ts'
 import * as attention from './attention-mutations.ts'
-import { roleOf, type Seen, type WrongBlocks } from './mutated-blocks.ts'
+import { lastPart, type Seen, type WrongBlocks } from './mutated-blocks.ts'
 
 /** One way in which our code could be wrong. A golden that it passes proves nothing about that. */
 export interface Mutation {
@@ -36,7 +36,7 @@ export function mutationsOf(seen: Seen, pooled: boolean): Mutation[] {
     ...ofBiases(seen),
     ...ofPositions(seen),
     ...ofNorms(seen),
-    ...ofMlp(seen),
+    ...ofProjections(seen),
     ...ofExperts(seen),
     ...ofFamily(seen),
   ]
@@ -232,7 +232,7 @@ function ofNorms({ norms }: Seen): Mutation[] {
   const roles = [...norms]
   return [
     ...roles.map(([role]): Mutation => {
-      const isRole = (name: string) => roleOf(name) === role
+      const isRole = (name: string) => lastPart(name) === role
       return {
         sentence: `${role} is left out`,
         blocks: {
@@ -270,9 +270,12 @@ function ofNorms({ norms }: Seen): Mutation[] {
   ]
 }
 
-function ofMlp({ config: { activation } }: Seen): Mutation[] {
+function ofProjections({ config: { activation }, biases }: Seen): Mutation[] {
   const tanh = activation === 'gelu_new' || activation === 'gelu_pytorch_tanh'
   return [
+    ...(biases.size > 0
+      ? [{ sentence: 'biases of projections are left out', blocks: { biases: false as const } }]
+      : []),
     { sentence: 'the MLP has another activation', config: activated(activation === 'relu' ? 'silu' : 'relu') },
     ...(tanh ? [{ sentence: 'GELU is exact and not its tanh form', config: activated('gelu'), misses: 2 }] : []),
     ...(activation === 'gelu'
