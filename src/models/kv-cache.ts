@@ -1,19 +1,13 @@
 import { AppError } from '../errors.ts'
 import type { Tensor } from '../onnx/session.ts'
-import { createSlotRows, type RowsOfPositions, ringPosition, type SlotRows } from './slot-rows.ts'
+import { createSlotRows, type RowShape, type RowsOfPositions, ringPosition, type SlotRows } from './slot-rows.ts'
 
 /** One cached tensor of a model, [batch, heads, rows, width]: a layer's keys or its values. */
-export interface CacheSlot {
+export interface CacheSlot extends RowShape {
   /** name of the graph input that takes the cached rows */
   input: string
   /** name of the graph output that returns the new rows */
   output: string
-  /** K/V heads */
-  heads: number
-  /** values in one row of one head */
-  width: number
-  /** tokens that the layer looks back: the rows of the last so many are kept, in a ring; absent: all */
-  window?: number
 }
 
 /** What a step feeds of a cache. */

@@ -1,6 +1,15 @@
 import { AppError } from '../errors.ts'
 import type { Tensor } from '../onnx/session.ts'
-import type { CacheSlot } from './kv-cache.ts'
+
+/** What the rows of one cached tensor are, [batch, heads, rows, width]. */
+export interface RowShape {
+  /** K/V heads */
+  heads: number
+  /** values in one row of one head */
+  width: number
+  /** tokens that the layer looks back: the rows of the last so many are kept, in a ring; absent: all */
+  window?: number
+}
 
 /** Rows of the positions `from` to `from + count - 1` of every head: [batch, heads, count, width]. */
 export interface RowsOfPositions {
@@ -29,7 +38,7 @@ export interface SlotRows {
   bytes(): number
 }
 
-export function createSlotRows(slot: CacheSlot, batch: number): SlotRows {
+export function createSlotRows(slot: RowShape, batch: number): SlotRows {
   const { width, window = Number.POSITIVE_INFINITY } = slot
   const heads = batch * slot.heads
   let rows = 0
