@@ -13,6 +13,9 @@ import { gpt2 } from './family-gpt2.ts'
 import { llama } from './family-llama.ts'
 import { mistral } from './family-mistral.ts'
 import { mixtral } from './family-mixtral.ts'
+import { olmo2 } from './family-olmo2.ts'
+import { phi } from './family-phi.ts'
+import { phi3 } from './family-phi3.ts'
 import { qwen2 } from './family-qwen2.ts'
 import { qwen3 } from './family-qwen3.ts'
 import { starcoder2 } from './family-starcoder2.ts'
@@ -29,6 +32,9 @@ const families: readonly ModelFamily[] = [
   llama,
   mistral,
   starcoder2,
+  phi,
+  phi3,
+  olmo2,
   mixtral,
   qwen2,
   qwen3,

@@ -2,6 +2,7 @@ import { AppError } from '../errors.ts'
 import { familyOf } from './families.ts'
 import { readFields } from './fields.ts'
 import type { ModelConfig } from './model-config.ts'
+import { withStretchedContext } from './rope.ts'
 
 /**
  * The same model with its K/V heads pooled into fewer (Ainslie et al. 2023, section 2.1); `raw` says so too, so that
@@ -22,5 +23,5 @@ export function withKvHeads(config: ModelConfig, kvHeads: number): ModelConfig {
       `Choose a divisor of ${present}.`,
     )
   }
-  return read(readFields(rewrite(config.raw, kvHeads)), config.name)
+  return withStretchedContext(read(readFields(rewrite(config.raw, kvHeads)), config.name))
 }

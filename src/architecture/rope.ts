@@ -71,14 +71,14 @@ export function ropeOf(config: ModelConfig, layer?: number, defaults: RopeDefaul
  * alone.
  */
 export function withStretchedContext(config: ModelConfig): ModelConfig {
-  const { values } = ropeParameters(config.raw, 'full_attention')
-  const { factor } = values
-  const trained = {
-    dynamic: writtenLength(config.raw),
-    yarn: config.raw.original_max_position_embeddings ?? values.original_max_position_embeddings,
-  }[String(values.rope_type ?? values.type)]
-  if (typeof factor !== 'number' || typeof trained !== 'number') return config
-  return { ...config, contextLength: Math.max(config.contextLength, Math.floor(trained * factor)) }
+  const { raw } = config
+  const { values } = ropeParameters(raw, 'full_attention')
+  const { factor, rope_type: type = values.type } = values
+  const written = writtenLength(raw)
+  if (written === null || typeof factor !== 'number') return config
+  const trained = raw.original_max_position_embeddings ?? values.original_max_position_embeddings
+  const leftAlone = type === 'dynamic' || (type === 'yarn' && trained === written)
+  return leftAlone ? { ...config, contextLength: Math.max(written, Math.floor(written * factor)) } : config
 }
 
 function writtenLength({ max_position_embeddings: length }: Raw): number | null {

@@ -58,10 +58,21 @@ export function projectionLayout(
     case 'qwen3':
     case 'gemma':
     case 'gemma2':
-    case 'gemma3': {
+    case 'gemma3':
+    case 'olmo2': {
       const path = `model.layers.${layer}.self_attn`
       const weight = (part: string) => `${path}.${part}_proj.weight`
       return { axes: 'out,in', order: 'apart', Q: weight('q'), K: weight('k'), V: weight('v'), output: weight('o') }
+    }
+    case 'phi': {
+      const path = `model.layers.${layer}.self_attn`
+      const weight = (part: string) => `${path}.${part}_proj.weight`
+      const output = `${path}.dense.weight`
+      return { axes: 'out,in', order: 'apart', Q: weight('q'), K: weight('k'), V: weight('v'), output }
+    }
+    case 'phi3': {
+      const path = `model.layers.${layer}.self_attn`
+      return fused('out,in', 'byPart', `${path}.qkv_proj`, `${path}.o_proj`)
     }
     case 'gpt_neo': {
       const path = `h.${layer}.attn.attention`

@@ -8,10 +8,14 @@ import { gemma2 } from './gemma2.ts'
 import { gemma3 } from './gemma3.ts'
 import { gptBigCode } from './gpt-bigcode.ts'
 import { gptNeo } from './gpt-neo.ts'
+import { gptNeoX } from './gpt-neox.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
 import { mistral } from './mistral.ts'
 import { mixtral } from './mixtral.ts'
+import { olmo2 } from './olmo2.ts'
+import { phi } from './phi.ts'
+import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3 } from './qwen3.ts'
 import { starcoder2 } from './starcoder2.ts'
@@ -21,10 +25,14 @@ export const families: readonly ModelFamily[] = [
   gpt2,
   gptBigCode,
   gptNeo,
+  gptNeoX,
   falcon,
   llama,
   mistral,
   starcoder2,
+  phi,
+  phi3,
+  olmo2,
   mixtral,
   qwen2,
   qwen3,

@@ -14,6 +14,10 @@ export interface SelfAttentionForm {
   table: RotaryTable
   /** every query and key head is RMS-normed by itself before it is turned, with one gain for all heads (Dehghani et al. 2023) */
   headNorm?: Omit<RmsNormForm, 'width'>
+  /** queries and keys are RMS-normed over all heads together, before they are split (OLMo 2) */
+  projectionNorm?: boolean
+  /** the last part of the output projection's name; o_proj unless said */
+  output?: string
   /** what scores are multiplied by; 1 / sqrt(head dim) unless said */
   scale?: number
   /** see AttentionSpec */
@@ -21,8 +25,8 @@ export interface SelfAttentionForm {
 }
 
 /**
- * Attention of one layer with rotary positions over projections that stand apart, `q_proj`, `k_proj`, `v_proj` and
- * `o_proj` under `name`. Its K/V heads and its window are those that the config has for the layer.
+ * Attention of one layer with rotary positions over projections that stand apart, `q_proj`, `k_proj`, `v_proj` and an
+ * output under `name`. Its K/V heads and its window are those that the config has for the layer.
  * @param x [B, S, hiddenSize] -> the same
  */
 export function selfAttention(
@@ -31,17 +35,21 @@ export function selfAttention(
   x: Value,
   layer: number,
   name: string,
-  { bias, outputBias, table, headNorm, scale, softCap }: SelfAttentionForm,
+  { bias, outputBias, table, headNorm, projectionNorm = false, output = 'o_proj', scale, softCap }: SelfAttentionForm,
 ): Value {
   const { hiddenSize, heads, headDim } = model.config
   const kv = kvShapeOf(model.config, layer)
   const project = (part: 'q' | 'k' | 'v', count: number) => {
     const at = g.at(`${part}_proj`)
     const projection = { inputs: hiddenSize, outputs: count * headDim, bias }
-    return splitHeads(at, linear(model, at, x, `${name}.${part}_proj`, projection), count, headDim)
+    const projected = linear(model, at, x, `${name}.${part}_proj`, projection)
+    const whole = projectionNorm && part !== 'v'
+    const width = count * headDim
+    return splitHeads(at, whole ? norm(part, projected, { width }) : projected, count, headDim)
   }
-  const normed = (part: 'q' | 'k', of: Value) =>
-    headNorm ? rmsNorm(model, g.at(`${part}_norm`), of, `${name}.${part}_norm`, { ...headNorm, width: headDim }) : of
+  const norm = (part: 'q' | 'k', of: Value, form: RmsNormForm) =>
+    rmsNorm(model, g.at(`${part}_norm`), of, `${name}.${part}_norm`, form)
+  const normed = (part: 'q' | 'k', of: Value) => (headNorm ? norm(part, of, { ...headNorm, width: headDim }) : of)
   const placed = (part: 'q' | 'k', count: number) =>
     rotate(g.at(`${part}_rotary`), normed(part, project(part, count)), table, headDim)
 
@@ -59,6 +67,6 @@ export function selfAttention(
     value: project('v', kv.kvHeads), // [B, KV, S, d]
   }) // [B, H, S, d]
   const merged = mergeHeads(g, context, heads, headDim) // [B, S, H d]
-  const output = { inputs: heads * headDim, outputs: hiddenSize, bias: outputBias }
-  return linear(model, g.at('o_proj'), merged, `${name}.o_proj`, output)
+  const narrowed = { inputs: heads * headDim, outputs: hiddenSize, bias: outputBias }
+  return linear(model, g.at(output), merged, `${name}.${output}`, narrowed)
 }

@@ -164,6 +164,7 @@ describe('withKvHeads', () => {
     ['gpt2-medium', 4, 'GQA'],
     ['gpt2-medium', 1, 'MQA'],
     ['smollm2-135m', 1, 'MQA'],
+    ['pythia-14m', 2, 'GQA'],
   ])('pools %s into %i K/V heads, and its raw config says so too', (name, kvHeads, kind) => {
     const pooled = withKvHeads(read(name), kvHeads)
     expect(pooled.attention[0]).toMatchObject({ kind, kvHeads })
@@ -176,7 +177,7 @@ describe('withKvHeads', () => {
     )
   })
 
-  it.each([['deepseek-v3'], ['pythia-14m']])('refuses %s, whose config.json cannot say it', (name) => {
-    expect(() => withKvHeads(read(name), 1)).toThrow(expect.objectContaining({ code: 'CONFIG_UNSUPPORTED' }))
+  it('refuses deepseek-v3, whose config.json cannot say it', () => {
+    expect(() => withKvHeads(read('deepseek-v3'), 1)).toThrow(expect.objectContaining({ code: 'CONFIG_UNSUPPORTED' }))
   })
 })

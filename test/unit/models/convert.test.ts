@@ -165,11 +165,13 @@ describe('convertKvHeads of Llama', () => {
   })
 })
 
-describe('convertKvHeads of Falcon', () => {
-  const sizes = { num_hidden_layers: 2, hidden_size: 48, num_attention_heads: 12, ffn_hidden_size: 40, vocab_size: 100 }
+describe('convertKvHeads of Falcon and GPT-NeoX', () => {
+  const sizes = { num_hidden_layers: 2, hidden_size: 48, num_attention_heads: 12, vocab_size: 100 }
   const drawn = { ...sizes, max_position_embeddings: 32, initializer_range: 0.4 }
   const falcon = (preset: string, overrides = {}) =>
-    openSynthetic({ preset, seed: 7, overrides: { ...drawn, ...overrides } }, root)
+    openSynthetic({ preset, seed: 7, overrides: { ...drawn, ffn_hidden_size: 40, ...overrides } }, root)
+  const neox = (preset: string) =>
+    openSynthetic({ preset, seed: 7, overrides: { ...drawn, intermediate_size: 40, rotary_pct: 0.5 } }, root)
 
   async function logitsOf({ checkpoint, config }: OpenedModel) {
     const model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1, logits: 'all' })
@@ -181,9 +183,10 @@ describe('convertKvHeads of Falcon', () => {
   it.each([
     ['falcon-rw-small', {}, 4],
     ['falcon-40b-small', { num_kv_heads: 6 }, 2],
+    ['pythia-14m', {}, 3],
   ])('computes with the pooled heads of %s what it does with a copy of them for each old group', async (...row) => {
     const [preset, overrides, kvHeads] = row
-    const source = await falcon(preset, overrides)
+    const source = await (preset === 'pythia-14m' ? neox(preset) : falcon(preset, overrides))
     const pooled = await convert(source, kvHeads)
     expect(pooled.config.attention[0]).toMatchObject({ kind: 'GQA', kvHeads })
 
@@ -315,10 +318,7 @@ describe('a conversion', () => {
     }
   })
 
-  it.each([
-    ['deepseek-v2-lite', /MLA/],
-    ['pythia-14m', /gpt_neox/],
-  ])('refuses %s', async (preset, message) => {
+  it.each([['deepseek-v2-lite', /MLA/]])('refuses %s', async (preset, message) => {
     const config = readModelConfig(findPreset(preset).config, preset)
     await expect(convert({ checkpoint: gpt2.checkpoint, config }, 1)).rejects.toMatchObject({
       code: 'CONFIG_UNSUPPORTED',
