@@ -1,7 +1,9 @@
-import type { ModelFamily } from './family.ts'
+import { kindOf } from './attention-shape.ts'
+import type { ConfigWord, ModelFamily } from './family.ts'
 import { type Fields, readFields, unsupported, withDefaults } from './fields.ts'
 import { gemmaActivation, gemmaDefaults, gemmaTensors, gemmaWindows, readGemma } from './gemma-layout.ts'
 import { llamaShared } from './llama-layout.ts'
+import type { ModelConfig } from './model-config.ts'
 
 /** transformers' Gemma3TextConfig, whose values gemma-3-4b's config.json leaves out, sizes among them. */
 const defaults = {
@@ -35,7 +37,32 @@ export const gemma3: ModelFamily = {
     return { ...config, attention: gemmaWindows(config.attention, full, (layer) => (layer + 1) % pattern !== 0) }
   },
   tensors: (config) => gemmaTensors(config, { around: true, heads: true }),
+  words,
   ignorable: () => [...llamaShared.ignorable(), /^(model\.)?(vision_tower|multi_modal_projector)\./],
+  surprises({ name, raw }) {
+    if (!seesPictures(raw)) return []
+    return [
+      {
+        code: 'TEXT_PART_ONLY',
+        message: `${name} also sees pictures; its text model is read and counted, and the tower that sees is not`,
+        advice: 'Give it text. Its answers to text are those of the whole model.',
+      },
+    ]
+  },
+}
+
+function words(config: ModelConfig): ConfigWord[] {
+  if (config.raw.num_key_value_heads !== undefined) return llamaShared.words(config)
+  const { num_key_value_heads: kvHeads } = defaults
+  const evidence = `num_key_value_heads is absent: ${kvHeads} by the family's default, of ${config.heads} heads`
+  return [{ kind: kindOf(config.heads, kvHeads), evidence }]
+}
+
+/** Whether a config.json that `textFields` made comes from a model with a tower for pictures. */
+function seesPictures({ architectures, mm_tokens_per_image: tokens }: Record<string, unknown>): boolean {
+  return (
+    tokens !== undefined || (Array.isArray(architectures) && architectures.includes('Gemma3ForConditionalGeneration'))
+  )
 }
 
 /** The text part as a config.json of its own: what stands around it and is not of pictures counts where it is silent. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { detectAttention } from '../../../src/architecture/detect-attention.ts'
 import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
 import { kvCacheBytes } from '../../../src/architecture/kv-bytes.ts'
 import { withKvHeads } from '../../../src/architecture/pool-kv-heads.ts'
@@ -157,6 +158,14 @@ describe('Qwen3 and the generations of Gemma', () => {
     // 29 layers keep 1,024 tokens and 5 all of them: 2 x 4 x 256 values of 2 bytes a token and layer.
     const bytes = kvCacheBytes(config, { contextLength: 131_072, bitsPerValue: 16 })
     expect(bytes).toBe((29 * 1024 + 5 * 131_072) * 2 * 4 * 256 * 2)
+  })
+
+  it("vote by the family's default where gemma-3-4b's config.json is silent, and say that its pictures are not read", () => {
+    const { votes, warnings } = detectAttention(read(gemma3With4b), null)
+    expect(votes.map(({ kind }) => kind)).toEqual(['GQA'])
+    expect(votes[0]?.evidence).toContain("4 by the family's default")
+    expect(warnings.map(({ code }) => code)).toEqual(['TEXT_PART_ONLY'])
+    expect(detectAttention(read(gemma3), null).warnings).toEqual([])
   })
 
   it('say themselves with fewer K/V heads, the nested one too', () => {
