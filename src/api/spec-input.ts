@@ -66,6 +66,7 @@ export function modelSourceOf(input: ModelSourceInput): ModelSource {
 
 function sourceOf(input: ModelSourceInput): object {
   if (input.synthetic) return { synthetic: present(input.synthetic) }
+  if (input.hub) return { hub: present(input.hub) }
   if (input.local) return { local: present(input.local) }
   return { config: input.config }
 }

@@ -4,12 +4,12 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { type ExportedCheckpoint, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
-import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
 import { convertKvHeads } from '../models/convert.ts'
 import { convertDtype } from '../models/convert-dtype.ts'
 import { type OpenedModel, openSynthetic } from '../models/synthetic.ts'
 import type { OpenedSubject } from './result.ts'
+import { folderOfSource } from './source-folder.ts'
 import { storedDtype } from './stored-dtype.ts'
 
 export interface SubjectPlaces {
@@ -40,7 +40,7 @@ export async function openSubject(
     const opened = await openSynthetic(source.synthetic, dataDir, onProgress)
     return { ...(await derive(opened, { convert, dtype }, write)), exported: null }
   }
-  const folder = await confine(source.local.path, modelRoots)
+  const folder = await folderOfSource(source, modelRoots)
   if (runtime === 'TRANSFORMERS_JS') {
     const exported = await openExport(folder, dtype)
     return { checkpoint: exported, config: configOf(exported), exported }

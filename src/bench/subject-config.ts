@@ -6,9 +6,9 @@ import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import { nameOfFolder } from '../checkpoints/hub-cache.ts'
 import { type OnnxExport, openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
-import { confine } from '../checkpoints/roots.ts'
 import type { SubjectSpec } from '../jobs/spec.ts'
 import { subjectName } from '../jobs/spec-names.ts'
+import { folderOfSource } from './source-folder.ts'
 import { storedDtype } from './stored-dtype.ts'
 
 /** What can be known of a subject without reading or making a weight. */
@@ -45,7 +45,7 @@ async function readSource(
     const { preset, overrides } = source.synthetic
     return { config: overridePreset(preset, overrides).config, stored: 'F32', exported: null }
   }
-  const folder = await confine(source.local.path, modelRoots)
+  const folder = await folderOfSource(source, modelRoots)
   if (runtime === 'TRANSFORMERS_JS') {
     const { export: exported, directory, config } = await openExport(folder, dtype)
     return { config: readModelConfig(config, nameOfFolder(directory)), stored: exported.weights, exported }

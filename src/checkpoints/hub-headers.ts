@@ -32,8 +32,9 @@ const parallel = 8
  * Reads config.json and the headers of a hub model's safetensors by range requests: of 80 GB some hundred KB are fetched.
  * @throws AppError NOT_FOUND, HUB_ACCESS_DENIED, HUB_RATE_LIMITED, HUB_UNAVAILABLE, CHECKPOINT_INVALID
  */
-export async function openRemoteHeaders(hub: Hub, asked: HubModel): Promise<RemoteHeaders> {
-  const model = await pinRevision(hub, asked)
+export async function openRemoteHeaders(hub: Hub, asked: HubModel & { commit?: string }): Promise<RemoteHeaders> {
+  const { repo, revision, commit } = asked
+  const model = commit === undefined ? await pinRevision(hub, asked) : { repo, revision, commit }
   const files = await listHubFiles(hub, model)
   const named = (file: string) => `${model.repo}@${model.commit.slice(0, 7)}/${file}`
   if (!files.has('config.json')) {

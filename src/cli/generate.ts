@@ -39,7 +39,7 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
 async function generate(options: Options, { config, terminal, signal }: CommandContext): Promise<void> {
   const [
     { openSubject },
-    { runnableSource },
+    { fetchedSource },
     { loadModel },
     { loadTokenizer },
     { readStopIds },
@@ -54,7 +54,7 @@ async function generate(options: Options, { config, terminal, signal }: CommandC
     import('../models/generate.ts'),
     import('../models/text-stream.ts'),
   ])
-  const { source, roots } = await runnableSource(options.model)
+  const { source, roots } = await fetchedSource(options.model, { config, terminal, signal })
   const subject = {
     source,
     name: null,

@@ -20,7 +20,7 @@ export function addInspectCommand(program: Command, context: CommandContext): vo
   withJsonOption(command)
 }
 
-async function inspect(model: string, options: Options, { terminal }: CommandContext): Promise<void> {
+async function inspect(model: string, options: Options, { terminal, config: settings }: CommandContext): Promise<void> {
   const [
     { readKvHeadCopies, readSource },
     { describeModel },
@@ -39,7 +39,7 @@ async function inspect(model: string, options: Options, { terminal }: CommandCon
     import('./source.ts'),
   ])
   const { source, roots } = await anySource(model)
-  const read = await readSource(source, roots)
+  const read = await readSource(source, roots, settings.hub)
   const { config, shapes, checkpoint } = read
   const facts = describeModel(config, shapes, await readKvHeadCopies(read))
   const { faults, unexpected } =

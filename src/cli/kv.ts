@@ -27,7 +27,7 @@ interface Options {
 export function addKvCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('kv')
-    .argument('<MODEL>', "a preset's name, a checkpoint's folder or a config.json")
+    .argument('<MODEL>', "a preset's name, a checkpoint's folder, hub:ORG/NAME[@REVISION] or a config.json")
     .description('size of the KV cache, with every factor, and of the same model with its heads shared otherwise')
     .option('-c, --context <N>', "tokens of each sequence (default: the model's context)", wholeNumber(1))
     .option('-b, --batch <N>', 'sequences', wholeNumber(1), 1)
@@ -51,7 +51,11 @@ export function addKvCommand(program: Command, context: CommandContext): void {
   withJsonOption(command)
 }
 
-async function showKvCache(model: string, options: Options, { terminal }: CommandContext): Promise<void> {
+async function showKvCache(
+  model: string,
+  options: Options,
+  { terminal, config: settings }: CommandContext,
+): Promise<void> {
   const [{ kvCacheReport }, { readSource }, { anySource }, { detectAttention }, { expectedTensors }] =
     await Promise.all([
       import('../architecture/kv-bytes.ts'),
@@ -61,7 +65,7 @@ async function showKvCache(model: string, options: Options, { terminal }: Comman
       import('../architecture/expected-tensors.ts'),
     ])
   const { source, roots } = await anySource(model)
-  const { config: stated, shapes, checkpoint } = await readSource(source, roots)
+  const { config: stated, shapes, checkpoint } = await readSource(source, roots, settings.hub)
   // Where weights are there, their shapes are believed.
   const { config } = detectAttention(stated, shapes)
   const { context: contextLength = config.contextLength, batch, dtype, tensorParallel, memory } = options

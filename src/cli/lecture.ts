@@ -72,7 +72,10 @@ async function replay(options: Options, context: CommandContext): Promise<void> 
     import('./lecture/lecture-needs.ts'),
   ])
   const modelRoots = [options.gpt2, options.falcon].flatMap((folder) => (folder === undefined ? [] : [resolve(folder)]))
-  const plan = planLecture(options, await readContexts(lectureSubjects(options), [...config.modelRoots, ...modelRoots]))
+  const plan = planLecture(
+    options,
+    await readContexts(lectureSubjects(options), [...config.modelRoots, ...modelRoots], config.hub),
+  )
   const needs = await checkLectureNeeds(plan, config, modelRoots)
   terminal.note(openingText(plan, needs))
   signal.throwIfAborted()

@@ -13,6 +13,7 @@ import { createLogger } from '../log.ts'
 import { describeFailure } from '../workers/cause-of-death.ts'
 import { openRunStore } from '../workers/database-store.ts'
 import { execute as executeInChild } from '../workers/execution.ts'
+import { fetchModels } from '../workers/fetch-models.ts'
 import { readMachineId } from '../workers/machine-id.ts'
 import type { Guard, RunStore } from '../workers/run-store.ts'
 import type { CommandContext } from './command.ts'
@@ -102,7 +103,9 @@ async function measureHere(
   }
   try {
     const { runBenchmark } = await import('../bench/run-benchmark.ts')
-    const outcome = await runBenchmark(spec, config, sink)
+    const { spec: here, roots } = await fetchModels(spec, config.hub, sink, signal)
+    const places = { dataDir: config.dataDir, modelRoots: [...config.modelRoots, ...roots] }
+    const outcome = await runBenchmark(here, places, sink)
     const { environment, ...rest } = outcome
     await store.finish(guard, { outcome: { ...rest, environment: { ...environment } } }, null)
   } catch (error) {

@@ -9,6 +9,7 @@ import { syntheticFolder } from '../models/synthetic.ts'
 export async function presentWeightBytes(subjects: readonly SubjectSpec[], dataDir: string): Promise<number> {
   const files = new Set<string>()
   for (const { source, convert } of subjects) {
+    if ('hub' in source) continue
     const folder = 'synthetic' in source ? syntheticFolder(source.synthetic, dataDir) : source.local.path
     if ('synthetic' in source) files.add(join(folder, 'model.safetensors'))
     if (convert === null) continue

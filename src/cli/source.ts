@@ -1,7 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
+import { type HubModel, parseHubModel } from '../checkpoints/hub-names.ts'
 import { AppError } from '../errors.ts'
 import type { ModelSource, RunnableSource } from '../jobs/spec.ts'
+import type { CommandContext } from './command.ts'
 
 /** A model as it is named on the command line, and the folders that its files may be read from. */
 export interface NamedSource<Source> {
@@ -10,10 +12,34 @@ export interface NamedSource<Source> {
 }
 
 /**
- * A folder or a preset's name as a source that can run. What is a folder is taken for one: a preset of the same name is
- * reached from elsewhere.
+ * A folder, `hub:ORG/NAME[@REVISION]` or a preset's name as a source that can run. What is a folder is taken for one: a
+ * preset of the same name is reached from elsewhere.
  */
 export async function runnableSource(model: string, seed = 0): Promise<NamedSource<RunnableSource>> {
+  const hub = hubSource(model)
+  return hub === null ? hereSource(model, seed) : { source: hub, roots: [] }
+}
+
+/**
+ * The same with a hub model's folder in its place, downloaded where the cache lacks it.
+ * @throws AppError as fetchSource does
+ */
+export async function fetchedSource(
+  model: string,
+  { config, terminal, signal }: Pick<CommandContext, 'config' | 'terminal' | 'signal'>,
+): Promise<NamedSource<HereSource>> {
+  const hub = hubSource(model)
+  if (hub === null) return hereSource(model, 0)
+  const { fetchSource } = await import('../jobs/hub-sources.ts')
+  const pinned = { hub: { ...hub.hub, commit: null } }
+  const path = await fetchSource(pinned, config.hub, terminal.progress, signal)
+  terminal.endProgress()
+  return { source: { local: { path } }, roots: [path] }
+}
+
+type HereSource = Exclude<RunnableSource, { hub: unknown }>
+
+async function hereSource(model: string, seed: number): Promise<NamedSource<HereSource>> {
   const path = resolve(model)
   const found = await stat(path).catch(() => null)
   if (found?.isDirectory()) return { source: { local: { path } }, roots: [path] }
@@ -26,6 +52,8 @@ export async function runnableSource(model: string, seed = 0): Promise<NamedSour
  * written, for the server may see other folders, and everything else is a preset's name.
  */
 export async function serverSource(model: string, seed = 0): Promise<RunnableSource> {
+  const hub = hubSource(model)
+  if (hub !== null) return hub
   const path = resolve(model)
   const found = await stat(path).catch(() => null)
   if (found?.isDirectory()) return { local: { path } }
@@ -35,11 +63,18 @@ export async function serverSource(model: string, seed = 0): Promise<RunnableSou
 
 /** The same as runnableSource, or a bare config.json, which has sizes only. */
 export async function anySource(model: string): Promise<NamedSource<ModelSource>> {
+  const hub = hubSource(model)
+  if (hub !== null) return { source: { hub: { ...hub.hub, commit: null } }, roots: [] }
   const path = resolve(model)
   const found = await stat(path).catch(() => null)
-  if (!found?.isFile()) return runnableSource(model)
+  if (!found?.isFile()) return hereSource(model, 0)
   const config = parseConfig(await readFile(path, 'utf8'), model)
   return { source: { config: { _name_or_path: basename(path), ...config } }, roots: [] }
+}
+
+/** @throws AppError VALIDATION_FAILED where what follows `hub:` names no repository */
+function hubSource(model: string): { hub: HubModel } | null {
+  return model.startsWith('hub:') ? { hub: parseHubModel(model.slice('hub:'.length)) } : null
 }
 
 function parseConfig(text: string, model: string): Record<string, never> {
@@ -67,5 +102,9 @@ function looksLikePath(model: string): boolean {
 }
 
 function noFolder(model: string): AppError {
-  return new AppError('NOT_FOUND', `${model} is no folder`, 'Give the folder of a checkpoint or the name of a preset.')
+  return new AppError(
+    'NOT_FOUND',
+    `${model} is no folder`,
+    'Give the folder of a checkpoint, hub:ORG/NAME or the name of a preset.',
+  )
 }

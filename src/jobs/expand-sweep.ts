@@ -1,3 +1,4 @@
+import type { HubSettings } from '../config.ts'
 import { AppError } from '../errors.ts'
 import type { SweepAxis } from './glossary.ts'
 import {
@@ -33,18 +34,18 @@ const testFields = {
  * one, and one of another kind, comes back as it was. Depth, prompt and batch multiply the tests; K/V heads and threads
  * the subjects, which are then named after their model and the value (`gpt2-kv4`, `gpt2-t2`). K/V heads that the model
  * has by itself are no conversion, and keep its name.
- * @param roots the folders that models may lie in, read where subjects are multiplied
+ * @param roots the folders that models may lie in, and `hub` where else, read where subjects are multiplied
  * @throws AppError VALIDATION_FAILED where a value makes no sense on the axis or a test or subject says its own already,
  * LIMIT_EXCEEDED naming the limit that the multiplied spec breaks, and those of planSubjects
  */
-export async function expandSweep(spec: RunSpec, roots: readonly string[]): Promise<RunSpec> {
+export async function expandSweep(spec: RunSpec, roots: readonly string[], hub: HubSettings): Promise<RunSpec> {
   if (spec.kind !== 'BENCHMARK' || spec.sweep === null) return spec
   const { axis, values } = spec.sweep
   checkValues(spec.sweep)
   if (axis === 'KV_HEADS' || axis === 'THREADS') {
     checkSubjects(spec, axis)
     refuseMoreThan(specLimits.subjects, spec.subjects.length, values.length, 'subject')
-    const planned = await planSubjects(spec.subjects, roots)
+    const planned = await planSubjects(spec.subjects, roots, hub)
     return parseSpec({
       ...spec,
       subjects: planned.flatMap((one) => values.map((value) => subjectAt(one, axis, value))),

@@ -8,12 +8,17 @@ import { overridePreset } from '../architecture/preset-config.ts'
 import { readModelConfig } from '../architecture/read-config.ts'
 import type { Checkpoint, WeightDtype } from '../checkpoints/checkpoint.ts'
 import { nameOfFolder } from '../checkpoints/hub-cache.ts'
+import { openRemoteHeaders, type RemoteHeaders } from '../checkpoints/hub-headers.ts'
+import { nameOfRepo } from '../checkpoints/hub-names.ts'
+import { connectHub } from '../checkpoints/hub-request.ts'
+import { findSnapshot, pinModel } from '../checkpoints/hub-snapshot.ts'
 import { openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
 import { bytesOfTensors } from '../checkpoints/weight-bytes.ts'
+import type { HubSettings } from '../config.ts'
 import { AppError } from '../errors.ts'
-import type { ModelSource } from './spec.ts'
+import type { HubSource, ModelSource } from './spec.ts'
 
 /** A source read as far as headers: no weight has been opened. */
 export interface ReadSource {
@@ -23,14 +28,18 @@ export interface ReadSource {
   synthetic: boolean
   /** null where the source is no folder of weights */
   checkpoint: Checkpoint | null
+  /** what the hub says of a model that is not in the cache; absent elsewhere */
+  remote?: RemoteHeaders
 }
 
 /**
  * Reads what a source says of its model: config.json and the headers of the weights, or a preset's fields.
  * @param roots folders that local checkpoints may be read from
+ * @param hub where hub models are asked for; of one that the cache lacks headers are fetched alone
  * @throws AppError PATH_FORBIDDEN, NOT_FOUND, VALIDATION_FAILED, CHECKPOINT_INVALID or CONFIG_UNSUPPORTED
  */
-export async function readSource(source: ModelSource, roots: readonly string[]): Promise<ReadSource> {
+export async function readSource(source: ModelSource, roots: readonly string[], hub: HubSettings): Promise<ReadSource> {
+  if ('hub' in source) return describeHub(source, hub)
   if ('local' in source) return describeFolder(await openCheckpoint(await confine(source.local.path, roots)))
   if ('synthetic' in source) {
     const { preset, overrides } = source.synthetic
@@ -60,6 +69,22 @@ export async function readExport(
   return describeFolder(await openExport(await confine(source.local.path, roots), dtype))
 }
 
+async function describeHub({ hub: { repo, revision, commit } }: HubSource, settings: HubSettings): Promise<ReadSource> {
+  const hub = await connectHub(settings)
+  const model = commit === null ? await pinModel(hub, { repo, revision }) : { repo, revision, commit }
+  const folder = await findSnapshot(hub, model)
+  if (folder !== null) return describeFolder(await openCheckpoint(folder))
+  const remote = await openRemoteHeaders(hub, model)
+  const shapes = new Map([...remote.tensors, ...remote.unread].map(([name, { shape }]) => [name, shape]))
+  return {
+    config: readModelConfig(remote.config, nameOfRepo(repo)),
+    shapes: shapes.size === 0 ? null : shapes,
+    synthetic: remote.synthetic,
+    checkpoint: null,
+    remote,
+  }
+}
+
 function describeFolder(checkpoint: Checkpoint): ReadSource {
   const { tensors, unread, directory, synthetic } = checkpoint
   const shapes = new Map([...tensors, ...(unread ?? [])].map(([name, { shape }]) => [name, shape]))
@@ -82,8 +107,12 @@ export async function readKvHeadCopies({ config, shapes, checkpoint }: ReadSourc
  * What a model is, for GraphQL's `Model`: by its config, and where weights are at hand by their shapes and values.
  * @throws as readSource
  */
-export async function describeSource(source: ModelSource, roots: readonly string[]): Promise<ModelFacts> {
-  const read = await readSource(source, roots)
+export async function describeSource(
+  source: ModelSource,
+  roots: readonly string[],
+  hub: HubSettings,
+): Promise<ModelFacts> {
+  const read = await readSource(source, roots, hub)
   return describeModel(read.config, read.shapes, await readKvHeadCopies(read))
 }
 
@@ -91,7 +120,11 @@ export async function describeSource(source: ModelSource, roots: readonly string
  * The config whose KV cache a source has: with the K/V heads of its weights, where it has weights.
  * @throws as readSource
  */
-export async function readCachedConfig(source: ModelSource, roots: readonly string[]): Promise<ModelConfig> {
-  const { config, shapes } = await readSource(source, roots)
+export async function readCachedConfig(
+  source: ModelSource,
+  roots: readonly string[],
+  hub: HubSettings,
+): Promise<ModelConfig> {
+  const { config, shapes } = await readSource(source, roots, hub)
   return detectAttention(config, shapes).config
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
+import { type HubModel, isRepoName, isRevisionName } from '../checkpoints/hub-names.ts'
 import { AppError } from '../errors.ts'
 import { projections } from '../heads/rows.ts'
 import { devices, runtimes, sweepAxes, weightDtypes } from './glossary.ts'
@@ -37,12 +38,32 @@ const syntheticSource = z.strictObject({
     overrides: z.record(z.string(), z.json()).nullable().default(null),
   }),
 })
+const hubSource = z.strictObject({
+  hub: z
+    .strictObject({
+      repo: z.string().min(1).max(200),
+      revision: z.string().min(1).max(200).default('main'),
+      /** What the revision stood for when the run was submitted: submit fills it in, and that is what runs. */
+      commit: z
+        .string()
+        .regex(/^[0-9a-f]{40}$/, { error: 'a commit is 40 hexadecimal digits' })
+        .nullable()
+        .default(null),
+    })
+    .refine(({ repo }) => isRepoName(repo), { error: 'a repository is ORG/NAME', path: ['repo'] })
+    .refine(({ revision }) => isRevisionName(revision), {
+      error: 'a revision is a branch, a tag, refs/pr/N or a commit',
+      path: ['revision'],
+    }),
+})
 const configSource = z.strictObject({ config: z.record(z.string(), z.json()) })
 
 /** Where a model comes from. `config` describes sizes only: it can be looked at, never run. */
-export const modelSource = z.union([localSource, syntheticSource, configSource])
+export const modelSource = z.union([hubSource, localSource, syntheticSource, configSource])
 export type ModelSource = z.infer<typeof modelSource>
-export type RunnableSource = z.infer<typeof localSource> | z.infer<typeof syntheticSource>
+export type HubSource = z.infer<typeof hubSource>
+/** As it is asked for: a hub model is pinned when its run is submitted. */
+export type RunnableSource = { hub: HubModel } | z.infer<typeof localSource> | z.infer<typeof syntheticSource>
 
 const convertSpec = z.strictObject({
   kvHeads: z.int().min(1).max(4096),
@@ -51,8 +72,8 @@ const convertSpec = z.strictObject({
 
 export const subjectSpec = z
   .strictObject({
-    source: z.union([localSource, syntheticSource], {
-      error: 'a subject needs a source that can be run: local or synthetic',
+    source: z.union([hubSource, localSource, syntheticSource], {
+      error: 'a subject needs a source that can be run: hub, local or synthetic',
     }),
     /** Unique in a run; submit fills in the model's name, with "-kv4" and the like (see subjectName). */
     name: z.string().min(1).max(specLimits.nameLength).nullable().default(null),

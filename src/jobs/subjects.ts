@@ -2,6 +2,7 @@ import { runnableFamilies } from '../architecture/families.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { describeModel, type ModelFacts } from '../architecture/model-facts.ts'
 import { withKvHeads } from '../architecture/pool-kv-heads.ts'
+import type { HubSettings } from '../config.ts'
 import { AppError } from '../errors.ts'
 import type { Device } from './glossary.ts'
 import { readExport, readSource } from './model-source.ts'
@@ -41,12 +42,16 @@ function fillNames(subjects: readonly { spec: SubjectSpec; config: ModelConfig }
  * Describes every subject without opening its weights, converted where the spec asks for it.
  * @throws AppError of readSource, and VALIDATION_FAILED where K/V heads cannot be pooled as asked
  */
-export async function planSubjects(specs: readonly SubjectSpec[], roots: readonly string[]): Promise<PlannedSubject[]> {
+export async function planSubjects(
+  specs: readonly SubjectSpec[],
+  roots: readonly string[],
+  hub: HubSettings,
+): Promise<PlannedSubject[]> {
   const read = await Promise.all(
     specs.map(async (spec) => {
       const { convert, dtype, runtime, source } = spec
       const { config, shapes, synthetic } =
-        runtime === 'TRANSFORMERS_JS' ? await readExport(source, dtype, roots) : await readSource(source, roots)
+        runtime === 'TRANSFORMERS_JS' ? await readExport(source, dtype, roots) : await readSource(source, roots, hub)
       if (convert === null) return { spec, config, facts: describeModel(config, shapes), synthetic }
       const converted = withKvHeads(config, convert.kvHeads)
       // The shapes on disk are those of the model before its heads are pooled.

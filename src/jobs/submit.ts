@@ -5,6 +5,7 @@ import { findRunOfKey, insertRun, requireRun } from '../db/runs.ts'
 import { checkSpec } from './check-spec.ts'
 import { enqueueOrLeave } from './enqueue.ts'
 import { expandSweep } from './expand-sweep.ts'
+import { pinSubjects } from './hub-sources.ts'
 import { checkAnnotations, type Label } from './labels.ts'
 import { checkPlacement } from './placement.ts'
 import type { Queues } from './queues.ts'
@@ -14,7 +15,7 @@ import { deviceOf, type PlannedSubject, planSubjects } from './subjects.ts'
 export interface SubmitContext {
   db: Database
   queues: Pick<Queues, 'enqueue'>
-  config: Pick<Config, 'modelRoots' | 'maxResultBytes' | 'queueLockMs'>
+  config: Pick<Config, 'modelRoots' | 'hub' | 'maxResultBytes' | 'queueLockMs'>
 }
 
 export interface Submission {
@@ -33,7 +34,7 @@ export interface Submitted {
 }
 
 /**
- * Makes a run of a request: parses the spec, fills in names, describes every subject from its headers, refuses what
+ * Makes a run of a request: parses the spec, pins hub models to commits, fills in names, describes every subject from its headers, refuses what
  * the spec alone shows to be impossible, stores the run, and enqueues it. From the moment it is stored the run will be
  * executed: where its message is lost the sweeper sends another.
  * @throws AppError NOT_FOUND where it is placed on a worker that is gone; VALIDATION_FAILED, LIMIT_EXCEEDED, CONTEXT_EXCEEDED, CONFIG_UNSUPPORTED, CONFLICT, and those of reading a source
@@ -57,15 +58,16 @@ export async function submitRun(
 }
 
 async function planRun(db: Database, asked: RunSpec, config: SubmitContext['config']) {
-  const { modelRoots, maxResultBytes, queueLockMs } = config
-  const parsed = await expandSweep(asked, modelRoots)
+  const { modelRoots, hub, maxResultBytes, queueLockMs } = config
+  const pinned: RunSpec = { ...asked, subjects: await pinSubjects(asked.subjects, hub) }
+  const parsed = await expandSweep(pinned, modelRoots, hub)
   const queue: RunQueue = {
     device: deviceOf(parsed.subjects),
     placedHostname: parsed.placement?.hostname ?? null,
     placedWorkerId: parsed.placement?.workerId?.toLowerCase() ?? null,
   }
   await checkPlacement(db, queue, queueLockMs)
-  const subjects = await planSubjects(parsed.subjects, modelRoots)
+  const subjects = await planSubjects(parsed.subjects, modelRoots, hub)
   checkSpec(parsed, subjects, maxResultBytes)
   const spec: RunSpec = { ...parsed, subjects: subjects.map((subject) => subject.spec) }
   return { kind: spec.kind, ...queue, spec: JSON.parse(canonicalSpec(spec)), subjects: subjects.map(snapshot) }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { describeFailure } from './cause-of-death.ts'
+import { fetchModels } from './fetch-models.ts'
 import type { ChildMessage, ChildSink, NumberedMessage, Outcome, ParentMessage, StartMessage } from './messages.ts'
 import { dieWithParent } from './parent-watch.ts'
 
@@ -34,8 +35,9 @@ const sink: ChildSink = {
 }
 
 /** One entry a job kind, loaded when it is asked for: what reads weights needs no native runtime. */
-async function work({ spec, dataDir, modelRoots, maxResultBytes }: StartMessage): Promise<Outcome> {
-  const places = { dataDir, modelRoots }
+async function work({ spec: asked, dataDir, modelRoots, hub, maxResultBytes }: StartMessage): Promise<Outcome> {
+  const { spec, roots } = await fetchModels(asked, hub, sink)
+  const places = { dataDir, modelRoots: [...modelRoots, ...roots] }
   switch (spec.kind) {
     case 'BENCHMARK':
       return (await import('./benchmark.ts')).measureBenchmark(spec, places, sink)

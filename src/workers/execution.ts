@@ -14,7 +14,7 @@ const progressEveryMs = 200
 
 export interface ExecutionContext {
   store: RunStore
-  config: Pick<Config, 'dataDir' | 'modelRoots' | 'runTimeoutMs' | 'maxResultBytes'>
+  config: Pick<Config, 'dataDir' | 'modelRoots' | 'hub' | 'runTimeoutMs' | 'maxResultBytes'>
   logger: Logger
   /** Aborted when the worker shuts down. */
   signal: AbortSignal
@@ -86,8 +86,8 @@ export async function execute(guard: Guard, spec: RunSpec, context: ExecutionCon
     })
   }
 
-  const { dataDir, modelRoots, maxResultBytes, runTimeoutMs } = config
-  const start = { type: 'start', spec, dataDir, modelRoots, maxResultBytes } as const
+  const { dataDir, modelRoots, hub, maxResultBytes, runTimeoutMs } = config
+  const start = { type: 'start', spec, dataDir, modelRoots, hub, maxResultBytes } as const
   const child = startChild(start, onMessage, context.execArgv)
   logger.info({ ...guard, child: child.pid }, 'execution started')
 

@@ -1,3 +1,4 @@
+import type { HubSettings } from '../config.ts'
 import type { ErrorRecord } from '../errors.ts'
 import type { HeadRows } from '../heads/rows.ts'
 import type { RunSpec } from '../jobs/spec.ts'
@@ -14,6 +15,8 @@ export interface StartMessage {
   spec: RunSpec
   dataDir: string
   modelRoots: readonly string[]
+  /** with the token, which travels over this channel and not in the environment */
+  hub: HubSettings
   /** what a run on attention maps may store */
   maxResultBytes: number
 }

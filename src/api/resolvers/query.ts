@@ -25,7 +25,7 @@ export const query: QueryResolvers = {
   compareRuns: (_root, { input }, context) => resolveComparison(input, context),
   async kvCache(_root, { input }, { config }) {
     const { source, contextLength, batch, dtype, tensorParallel, memoryBytes } = input
-    return kvCacheReport(await readCachedConfig(modelSourceOf(source), config.modelRoots), {
+    return kvCacheReport(await readCachedConfig(modelSourceOf(source), config.modelRoots, config.hub), {
       contextLength,
       batch: batch ?? 1,
       dtype: dtype ?? 'F16',
@@ -33,7 +33,7 @@ export const query: QueryResolvers = {
       memoryBytes: memoryBytes ?? null,
     })
   },
-  model: (_root, { source }, { config }) => describeSource(modelSourceOf(source), config.modelRoots),
+  model: (_root, { source }, { config }) => describeSource(modelSourceOf(source), config.modelRoots, config.hub),
   presets: () => [...describePresets()],
   lectureAudit: () => [...auditLecture()],
   async workers(_root, _args, { db, config }) {

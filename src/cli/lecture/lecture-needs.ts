@@ -1,7 +1,7 @@
 import { estimateResources } from '../../bench/estimate.ts'
 import { availableMemory } from '../../bench/memory.ts'
 import { ensureDiskSpace } from '../../checkpoints/disk-space.ts'
-import type { Config } from '../../config.ts'
+import type { Config, HubSettings } from '../../config.ts'
 import { AppError } from '../../errors.ts'
 import { expandSweep } from '../../jobs/expand-sweep.ts'
 import { readSource } from '../../jobs/model-source.ts'
@@ -33,7 +33,7 @@ export async function checkLectureNeeds(
 ): Promise<LectureNeeds> {
   const roots = [...config.modelRoots, ...modelRoots]
   const specs = await Promise.all(
-    [plan.asItWas, plan.asItShouldBe, plan.honestPair].map((asked) => specOf(asked, roots)),
+    [plan.asItWas, plan.asItShouldBe, plan.honestPair].map((asked) => specOf(asked, roots, config.hub)),
   )
   const estimates = await Promise.all(specs.map((spec) => estimateResources(spec, roots)))
   const [, pair, honest] = estimates
@@ -61,9 +61,13 @@ export async function checkLectureNeeds(
  * @param roots folders that checkpoints may be read from
  * @throws AppError what is wrong with a checkpoint
  */
-export async function readContexts(subjects: LectureSubjects, roots: readonly string[]): Promise<LectureContexts> {
+export async function readContexts(
+  subjects: LectureSubjects,
+  roots: readonly string[],
+  hub: HubSettings,
+): Promise<LectureContexts> {
   const of = async ({ source }: LectureSubjects['gpt2']) =>
-    (await readSource(modelSource.parse(source), roots)).config.contextLength
+    (await readSource(modelSource.parse(source), roots, hub)).config.contextLength
   const [gpt2, falcon, pair] = await Promise.all([of(subjects.gpt2), of(subjects.falcon), of(subjects.pair)])
   return { gpt2, falcon, pair }
 }
@@ -71,9 +75,13 @@ export async function readContexts(subjects: LectureSubjects, roots: readonly st
 type BenchmarkSpec = Extract<RunSpec, { kind: 'BENCHMARK' }>
 
 /** As the API makes it of what is asked. */
-async function specOf(asked: LecturePlan['asItWas'], roots: readonly string[]): Promise<BenchmarkSpec> {
+async function specOf(
+  asked: LecturePlan['asItWas'],
+  roots: readonly string[],
+  hub: HubSettings,
+): Promise<BenchmarkSpec> {
   const { note: _, labels: __, ...rest } = asked
-  const spec = await expandSweep(parseSpec({ kind: 'BENCHMARK', version: 1, ...rest }), roots)
+  const spec = await expandSweep(parseSpec({ kind: 'BENCHMARK', version: 1, ...rest }), roots, hub)
   if (spec.kind !== 'BENCHMARK') throw new Error(`a spec of ${spec.kind}`)
   return spec
 }

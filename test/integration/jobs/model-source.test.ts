@@ -1,10 +1,13 @@
 import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
 import { describeSource } from '../../../src/jobs/model-source.ts'
 import { tinyOverrides } from '../../support/tiny-spec.ts'
 
+const { hub } = readConfig({})
+
 it('describes a preset with fields of its config overridden', async () => {
-  const facts = await describeSource({ synthetic: { preset: 'gpt2', seed: 0, overrides: tinyOverrides } }, [])
+  const facts = await describeSource({ synthetic: { preset: 'gpt2', seed: 0, overrides: tinyOverrides } }, [], hub)
   expect(facts).toMatchObject({
     name: 'gpt2',
     attentionKind: 'MHA',
@@ -28,11 +31,11 @@ it('describes a bare config.json', async () => {
     max_position_embeddings: 256,
     rms_norm_eps: 1e-5,
   }
-  const facts = await describeSource({ config }, [])
+  const facts = await describeSource({ config }, [], hub)
   expect(facts).toMatchObject({ name: 'tiny-llama', family: 'llama', attentionKind: 'GQA', kvHeads: 2 })
 })
 
 it('refuses a folder outside the roots', async () => {
   const source = { local: { path: resolve('.') } }
-  await expect(describeSource(source, [resolve('test')])).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
+  await expect(describeSource(source, [resolve('test')], hub)).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
 import { parseSpec } from '../../../src/jobs/spec.ts'
 import type { ChildMessage } from '../../../src/workers/messages.ts'
 import { startChild } from '../../../src/workers/start-child.ts'
@@ -20,7 +21,7 @@ describe('the child of an execution', () => {
     const heard: { message: ChildMessage; acknowledge: () => void }[] = []
     const spec = parseSpec(tinySpec({ blocks: 5 }))
     const child = startChild(
-      { type: 'start', spec, dataDir, modelRoots: [], maxResultBytes: 1e9 },
+      { type: 'start', spec, dataDir, modelRoots: [], hub: readConfig({}).hub, maxResultBytes: 1e9 },
       (message, acknowledge) => heard.push({ message, acknowledge }),
     )
     let ended = false

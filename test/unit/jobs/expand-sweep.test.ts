@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
 import { expandSweep } from '../../../src/jobs/expand-sweep.ts'
 import { type BenchmarkSpec, type BenchmarkSpecInput, parseSpec } from '../../../src/jobs/spec.ts'
 import { testName } from '../../../src/jobs/spec-names.ts'
 import { tinySource, tinySpec } from '../../support/tiny-spec.ts'
 
+const { hub } = readConfig({})
 const decode = [{ generatedTokens: 8 }]
 
 async function expand(overrides: Partial<BenchmarkSpecInput>): Promise<BenchmarkSpec> {
-  const spec = await expandSweep(parseSpec(tinySpec({ subjects: [{ source: tinySource }], ...overrides })), [])
+  const spec = await expandSweep(parseSpec(tinySpec({ subjects: [{ source: tinySource }], ...overrides })), [], hub)
   if (spec.kind !== 'BENCHMARK') throw new Error('a benchmark became something else')
   return spec
 }
@@ -57,7 +59,7 @@ describe('a sweep', () => {
     const sweep = { axis: 'DEPTH' as const, values: [0, 8] }
     expect((await expand({ tests: decode, sweep })).sweep).toEqual(sweep)
     const plain = parseSpec(tinySpec())
-    expect(await expandSweep(plain, [])).toBe(plain)
+    expect(await expandSweep(plain, [], hub)).toBe(plain)
   })
 
   it.each<[string, Partial<BenchmarkSpecInput>, string]>([
