@@ -13,7 +13,10 @@ export const gptNeo: ModelFamily = {
   modelTypes: ['gpt_neo'],
 
   read(fields, name) {
-    const [layers, heads] = [fields.layers('num_layers'), fields.size('num_heads')]
+    const [layers, heads] = [
+      fields.layers('num_layers', 'num_hidden_layers'),
+      fields.size('num_heads', 'num_attention_heads'),
+    ]
     const hiddenSize = fields.size('hidden_size')
     const headDim = splitEvenly(hiddenSize, heads, 'num_heads')
     const kvHeads = fields.sizeOr(heads, 'num_key_value_heads')

@@ -21,6 +21,7 @@ export const starcoder2: ModelFamily = {
     requireNeutral(config, {
       norm_type: ['layer_norm'],
       mlp_type: ['default'],
+      scale_attn_weights: [true],
       use_sliding_window: [true],
       quantization_config: [],
     })
