@@ -38,7 +38,10 @@ function requireOneActivation(config: ModelConfig): void {
   if (act !== 'gelu' || activation !== gemmaActivation) refuse(config, 'hidden_act', act)
 }
 
-/** Token ids -> rows of the table times the square root of the hidden size, [B, S, hiddenSize]. */
+/**
+ * Token ids -> rows of the table times the square root of the hidden size, [B, S, hiddenSize]. In float32 like all else:
+ * computing in bfloat16, transformers rounds the factor too, sqrt(3072) to 55.5.
+ */
 export function gemmaEmbeddings(model: ModelBuilder, g: GraphBuilder): Value {
   const { hiddenSize, vocabularySize } = model.config
   const at = g.at('embed_tokens')

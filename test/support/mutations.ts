@@ -339,6 +339,7 @@ function ofExperts({ experts: [spec] }: Seen): Mutation[] {
 /** Fields of config.json that no shared block sees: the graph has to change when they do. */
 const fields: Readonly<Record<string, (value: unknown) => unknown>> = {
   use_parallel_residual: (value) => !value,
+  query_pre_attn_scalar: (value) => Number(value) + 3,
 }
 
 function ofFamily({ config }: Seen): Mutation[] {
