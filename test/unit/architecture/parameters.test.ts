@@ -13,6 +13,7 @@ const publicCounts: Record<string, number | null> = {
   'gpt2-medium': 354_823_168,
   'gpt2-medium-4k': 354_823_168 + 3072 * 1024, // 3,072 more positions
   'gpt2-xl': 1_557_611_200,
+  'gpt-neo-125m': 125_198_592, // "125M" on the hub
   'gpt3-175b': null, // "175 billion" in Brown et al. 2020
   'falcon-rw-1b': 1_311_625_216,
   'falcon-7b': 6_921_720_704,
