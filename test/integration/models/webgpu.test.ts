@@ -41,6 +41,11 @@ const models = [
     source: { preset: 'mistral-7b', seed: 1, overrides: { ...llama, sliding_window: 5 } },
     kvHeads: 4,
   },
+  {
+    name: 'Mixtral, all experts run',
+    source: { preset: 'mixtral-small', seed: 1, overrides: { ...llama, num_local_experts: 4 } },
+    kvHeads: 2,
+  },
   { name: 'Falcon, ALiBi', source: { preset: 'falcon-rw-small', seed: 1, overrides: falcon }, kvHeads: 12 },
 ]
 /** A prompt, single tokens, and a chunk at depth. */
