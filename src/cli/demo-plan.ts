@@ -1,6 +1,6 @@
-import { resolve } from 'node:path'
 import type { StartBenchmarkInput } from '../generated/operations.ts'
 import { diversityPrompts } from '../heads/prompts.ts'
+import { checkpointSource } from './source.ts'
 import type { RunInput } from './submit-run.ts'
 
 export type SubjectInput = StartBenchmarkInput['subjects'][number]
@@ -8,7 +8,7 @@ export type SubjectInput = StartBenchmarkInput['subjects'][number]
 export interface DemoOptions {
   small?: true
   quick?: true
-  /** folders of real checkpoints; none: three synthetic variants of one model */
+  /** folders of real checkpoints, or hub:ORG/NAME[@REVISION]; none: three synthetic variants of one model */
   model?: string[]
 }
 
@@ -54,7 +54,7 @@ export function planDemo(options: DemoOptions, context: number): StartBenchmarkI
 }
 
 function subjectsOf({ small, model = [] }: DemoOptions): StartBenchmarkInput['subjects'] {
-  if (model.length > 0) return model.map((path) => ({ source: { local: { path: resolve(path) } } }))
+  if (model.length > 0) return model.map((named) => ({ source: checkpointSource(named) }))
   const source = { synthetic: { preset: small ? 'gpt2' : 'gpt2-medium', seed: 0 } }
   return [{ source }, { source, convert: { kvHeads: 4 } }, { source, convert: { kvHeads: 1 } }]
 }

@@ -15,6 +15,7 @@ import { withOwnService } from './own-service.ts'
 import { subjectLabels } from './run-labels.ts'
 import { requireSuccess } from './run-result.ts'
 import { untilAborted } from './serve.ts'
+import { fetchCheckpoint } from './source.ts'
 import { submitAndFollow } from './submit-run.ts'
 import { deliver, type JsonOption } from './terminal.ts'
 
@@ -33,7 +34,7 @@ export function addDemoCommand(program: Command, context: CommandContext): void 
     .description('measure MHA, GQA and MQA against each other through the whole service, and look at their heads')
     .option('--small', "gpt2's shape instead of gpt2-medium's, for a weak machine")
     .option('--quick', 'fewer blocks and smaller sizes')
-    .option('--model <DIR>', 'measure this checkpoint instead (may be repeated)', collect)
+    .option('--model <MODEL>', 'measure this folder or hub:ORG/NAME[@REVISION] instead (may be repeated)', collect)
     .option('--serve', 'keep everything up when done')
     .addHelpText('after', examples('demo --quick --model models/gpt2 --model models/llama --json run.json'))
     .action((options: Options) => demo(context, options))
@@ -49,13 +50,16 @@ const servicesBytes = 450e6
 /** What the second part takes beside one model's weights: maps on their way, and the API's thread that draws. */
 const headsBytes = 500e6
 
-async function demo(context: CommandContext, options: Options): Promise<void> {
+async function demo(context: CommandContext, asked: Options): Promise<void> {
   const { terminal, signal } = context
-  const config = demoConfig(context.config, options)
+  const models = await fetchModels(asked, context)
+  const options: Options = { ...asked, model: models.map(({ pinned }) => pinned) }
+  const here: Options = { ...asked, model: models.map(({ folder }) => folder) }
+  const config = { ...context.config, modelRoots: [...context.config.modelRoots, ...(here.model ?? [])] }
   const { style } = terminal
   // With --json alone, stdout is the reader's of the JSON.
   const say = options.json === true ? terminal.note : terminal.print
-  say(`${openingText(await checkNeeds(config, options), style)}\n`)
+  say(`${openingText(await checkNeeds(config, here), style)}\n`)
   if (options.json !== true) say(`${lectureReport(style)}\n`)
   signal.throwIfAborted()
 
@@ -72,10 +76,11 @@ async function demo(context: CommandContext, options: Options): Promise<void> {
   })
 }
 
-/** The models named may be read for this run. */
-function demoConfig(config: Config, { model = [] }: DemoOptions): Config {
-  const roots = planDemo({ model }, Number.POSITIVE_INFINITY).subjects.flatMap(({ source }) => source.local?.path ?? [])
-  return { ...config, modelRoots: [...config.modelRoots, ...roots] }
+/** The models named, in their folders, which may be read for this run. */
+async function fetchModels({ model = [] }: DemoOptions, context: CommandContext) {
+  const models: { folder: string; pinned: string }[] = []
+  for (const named of model) models.push(await fetchCheckpoint(named, context))
+  return models
 }
 
 /**

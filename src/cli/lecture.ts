@@ -21,8 +21,14 @@ export function addLectureCommand(program: Command, context: CommandContext): vo
     .description('the claims of the lecture, recomputed; with --run its experiment, as it was and as it should be')
     .option('--run', 'measure: one cold pass of each model as in the lecture, then warm, interleaved and at depth')
     .option('--small', 'with --run: tiny models of the same forms, for a weak machine')
-    .option('--gpt2 <DIR>', 'with --run: a checkpoint of gpt2-medium (default: synthetic weights of its shape)')
-    .option('--falcon <DIR>', 'with --run: a checkpoint of falcon-rw-1b (default: synthetic weights of its shape)')
+    .option(
+      '--gpt2 <MODEL>',
+      'with --run: folder or hub:ORG/NAME of gpt2-medium (default: synthetic weights of its shape)',
+    )
+    .option(
+      '--falcon <MODEL>',
+      'with --run: folder or hub:ORG/NAME of falcon-rw-1b (default: synthetic weights of its shape)',
+    )
     .option('--out <FILE>', 'with --run: the page (default: lecture.html)')
     .addHelpText(
       'after',
@@ -71,12 +77,14 @@ async function replay(options: Options, context: CommandContext): Promise<void> 
     import('../architecture/lecture-claims.ts'),
     import('./lecture/lecture-needs.ts'),
   ])
-  const modelRoots = [options.gpt2, options.falcon].flatMap((folder) => (folder === undefined ? [] : [resolve(folder)]))
-  const plan = planLecture(
-    options,
-    await readContexts(lectureSubjects(options), [...config.modelRoots, ...modelRoots], config.hub),
-  )
-  const needs = await checkLectureNeeds(plan, config, modelRoots)
+  const [gpt2, falcon] = [await fetched(options.gpt2, context), await fetched(options.falcon, context)]
+  const modelRoots = [gpt2, falcon].flatMap((model) => model?.folder ?? [])
+  // What it takes is read in the folders; the service is asked by name, so that its runs say which models they are of.
+  const here = { ...options, ...(gpt2 && { gpt2: gpt2.folder }), ...(falcon && { falcon: falcon.folder }) }
+  const named = { ...options, ...(gpt2 && { gpt2: gpt2.pinned }), ...(falcon && { falcon: falcon.pinned }) }
+  const contexts = await readContexts(lectureSubjects(here), [...config.modelRoots, ...modelRoots], config.hub)
+  const plan = planLecture(named, contexts)
+  const needs = await checkLectureNeeds(planLecture(here, contexts), config, modelRoots)
   terminal.note(openingText(plan, needs))
   signal.throwIfAborted()
 
@@ -91,6 +99,11 @@ async function replay(options: Options, context: CommandContext): Promise<void> 
   const bytes = await writePage(file, sections)
   const text = `${lectureText(plan, found, terminal.style)}\n\n${file}: ${formatDecimalBytes(bytes)}, one page with the claims, the runs and the pictures`
   await deliver(terminal, options.json, { claims, ...found, page: { file, bytes } }, text)
+}
+
+/** A model that was named, in its folder; undefined: synthetic weights stand for it. */
+async function fetched(model: string | undefined, context: CommandContext) {
+  return model === undefined ? undefined : (await import('./source.ts')).fetchCheckpoint(model, context)
 }
 
 /** Sees that the page can be written before hours go into it. */

@@ -61,6 +61,29 @@ export async function serverSource(model: string, seed = 0): Promise<RunnableSou
   return { synthetic: { preset: model, seed, overrides: null } }
 }
 
+/** A checkpoint that must not be a preset: a folder by its whole path, or `hub:ORG/NAME[@REVISION]`. */
+export function checkpointSource(model: string): Exclude<RunnableSource, { synthetic: unknown }> {
+  return hubSource(model) ?? { local: { path: resolve(model) } }
+}
+
+/**
+ * The same once it is here: a hub model is downloaded where the cache lacks it.
+ * @returns its folder, and `pinned`: the model by its commit, as a service is asked for it so that its runs say which it is
+ * @throws AppError as pinModel and fetchSource do
+ */
+export async function fetchCheckpoint(
+  model: string,
+  { config, terminal, signal }: Pick<CommandContext, 'config' | 'terminal' | 'signal'>,
+): Promise<{ folder: string; pinned: string }> {
+  const hub = hubSource(model)
+  if (hub === null) return { folder: resolve(model), pinned: model }
+  const { fetchSource, pinSource } = await import('../jobs/hub-sources.ts')
+  const source = await pinSource({ hub: { ...hub.hub, commit: null } }, config.hub, signal)
+  const folder = await fetchSource(source, config.hub, terminal.progress, signal)
+  terminal.endProgress()
+  return { folder, pinned: `hub:${source.hub.repo}@${source.hub.commit}` }
+}
+
 /** The same as runnableSource, or a bare config.json, which has sizes only. */
 export async function anySource(model: string): Promise<NamedSource<ModelSource>> {
   const hub = hubSource(model)

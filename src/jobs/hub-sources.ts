@@ -22,8 +22,13 @@ export async function pinSubjects(subjects: readonly SubjectSpec[], settings: Hu
   )
 }
 
-async function pinSource({ hub }: HubSource, settings: HubSettings): Promise<HubSource> {
-  const { commit } = await pinModel(await connectHub(settings), hub)
+/** One hub model by the commit that its revision stands for now. @throws AppError as pinSubjects */
+export async function pinSource(
+  { hub }: HubSource,
+  settings: HubSettings,
+  signal: AbortSignal | null = null,
+): Promise<HubSource> {
+  const { commit } = await pinModel(await connectHub(settings, signal), hub)
   return { hub: { ...hub, commit } }
 }
 

@@ -199,12 +199,13 @@ function binarySize(bytes: number): string {
   return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(2)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`
 }
 
-/** The folder of a subject's checkpoint, or the preset that its weights were drawn for. */
+/** The folder or the repository of a subject's checkpoint, or the preset that its weights were drawn for. */
 function fileOf(run: BenchmarkRun, { subject }: Series): string {
   const source = memberOf(memberOf(memberOf(run.spec, 'subjects'), subject.index), 'source')
   const path = memberOf(memberOf(source, 'local'), 'path')
+  const repo = memberOf(memberOf(source, 'hub'), 'repo')
   const preset = memberOf(memberOf(source, 'synthetic'), 'preset')
-  return typeof path === 'string' ? path : typeof preset === 'string' ? preset : subject.name
+  return [path, repo, preset].find((name) => typeof name === 'string') ?? subject.name
 }
 
 function memberOf(value: unknown, key: PropertyKey): unknown {

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { lecturePrompt } from '../../architecture/lecture-facts.ts'
 import type {
   StartAttentionMapsInput,
@@ -6,15 +5,16 @@ import type {
   StartWeightSlicesInput,
 } from '../../generated/operations.ts'
 import { diversityPrompts } from '../../heads/prompts.ts'
+import { checkpointSource } from '../source.ts'
 
 type SubjectInput = StartBenchmarkInput['subjects'][number]
 
 export interface LectureOptions {
   /** tiny shapes of the same forms */
   small?: true
-  /** folder of gpt2-medium; none: synthetic weights of its shape */
+  /** folder of gpt2-medium, or hub:ORG/NAME[@REVISION]; none: synthetic weights of its shape */
   gpt2?: string
-  /** folder of falcon-rw-1b; none: synthetic weights of its shape */
+  /** folder of falcon-rw-1b, or hub:ORG/NAME[@REVISION]; none: synthetic weights of its shape */
   falcon?: string
 }
 
@@ -90,7 +90,6 @@ const tiny = {
 
 /** The models: gpt2-medium and falcon-rw-1b in the lecture's order, and the one of the honest pair. */
 export function lectureSubjects({ small, gpt2, falcon }: LectureOptions): LectureSubjects {
-  const folder = (path: string) => ({ local: { path: resolve(path) } })
   const made = (which: keyof typeof tiny, preset: string) => ({
     synthetic: { ...(small ? tiny[which] : { preset }), seed: 0 },
   })
@@ -99,10 +98,11 @@ export function lectureSubjects({ small, gpt2, falcon }: LectureOptions): Lectur
     name: small ? `tiny ${which}` : preset,
   })
   return {
-    gpt2: gpt2 === undefined ? shape('gpt2', 'gpt2-medium') : { source: folder(gpt2), name: 'gpt2' },
-    falcon: falcon === undefined ? shape('falcon', 'falcon-rw-1b') : { source: folder(falcon), name: 'falcon' },
+    gpt2: gpt2 === undefined ? shape('gpt2', 'gpt2-medium') : { source: checkpointSource(gpt2), name: 'gpt2' },
+    falcon:
+      falcon === undefined ? shape('falcon', 'falcon-rw-1b') : { source: checkpointSource(falcon), name: 'falcon' },
     // gpt2-medium with room for depth; a folder has the positions that it has.
-    pair: { source: gpt2 === undefined ? made('pair', 'gpt2-medium-4k') : folder(gpt2), name: 'MHA' },
+    pair: { source: gpt2 === undefined ? made('pair', 'gpt2-medium-4k') : checkpointSource(gpt2), name: 'MHA' },
   }
 }
 

@@ -20,7 +20,9 @@ export function openingText(plan: LecturePlan, needs: LectureNeeds): string {
 /** Whose weights are measured: which are real, and which only have the shape. */
 function modelLines({ asItWas }: LecturePlan): string[] {
   return asItWas.subjects.flatMap(({ name, source }) => {
-    const where = source.local == null ? 'SYNTHETIC WEIGHTS of its shape, drawn from a seed' : source.local.path
+    const { local, hub } = source
+    const stored = hub == null ? local?.path : `${hub.repo} of the hub at ${hub.revision}`
+    const where = stored ?? 'SYNTHETIC WEIGHTS of its shape, drawn from a seed'
     return wrap(`${name}: ${where}`, 80)
   })
 }
