@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { Tensor } from '../onnx/session.ts'
-import { createSlotRows, type RowShape, type RowsOfPositions, ringPosition, type SlotRows } from './slot-rows.ts'
+import { createRingPositions, createSlotRows, type RowShape, type RowsOfPositions, type SlotRows } from './slot-rows.ts'
 
 /** One cached tensor of a model, [batch, heads, rows, width]: a layer's keys or its values. */
 export interface CacheSlot extends RowShape {
@@ -81,9 +81,6 @@ export interface GraphCache extends KvCache {
   append(outputs: Readonly<Record<string, Tensor>>, tokens: number): void
 }
 
-/** The position of a spare row of a ring: after every query, so that none sees it. */
-export const sparePosition = BigInt(Number.MAX_SAFE_INTEGER)
-
 /** Added to a score, it makes a probability of exactly 0 in float32, and never an infinity. */
 export const maskedScore = -1e30
 
@@ -116,6 +113,7 @@ export function createKvCache(
 ): GraphCache {
   const rows = new Map(slots.map((slot) => [slot, createSlotRows(slot, batch)]))
   const windows = [...new Set(slots.flatMap(({ window }) => window ?? []))]
+  const rings = windows.map((window) => ({ window, positions: createRingPositions(window) }))
   /** where memory is taken once: the rows it has room for */
   let known = rowsInAll === null ? null : roundUp(rowsInAll)
   let capacity = 0
@@ -182,7 +180,7 @@ export function createKvCache(
         tensors,
         mask: { type: 'float32', data: mask, dims: [1, 1, 1, fedRows] },
         ringPositions: new Map(
-          windows.map((window) => [window, positionsOf(window, Math.min(fedRows, window), placed)]),
+          rings.map(({ window, positions }) => [window, positions(Math.min(fedRows, window), placed)]),
         ),
       }
     },
@@ -253,13 +251,6 @@ interface Kept {
 export function rowsToKeep(window: number, length: number, tokens: number): number {
   const oldest = Math.max(0, length - window)
   return Math.max(0, Math.min(length, length + tokens - window) - oldest)
-}
-
-/** int64 [rows]: the position that each row of a ring holds. */
-function positionsOf(window: number, rows: number, length: number): Tensor {
-  const positions = Array.from({ length: rows }, (_, row) => ringPosition(row, length, window))
-  const data = BigInt64Array.from(positions, (position) => (position === null ? sparePosition : BigInt(position)))
-  return { type: 'int64', data, dims: [rows] }
 }
 
 /** Bytes of `filled` rows of a tensor [batch, heads, rows, width], from the tensor alone. */

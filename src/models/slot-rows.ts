@@ -99,12 +99,27 @@ export function createSlotRows(slot: RowShape, batch: number): SlotRows {
   }
 }
 
+/** The position of a spare row of a ring: after every query, so that none sees it. */
+export const sparePosition = BigInt(Number.MAX_SAFE_INTEGER)
+
 /**
- * The position whose row lies at `row` of a ring: the largest p below `length` with p mod window = row.
- * @returns null where that row is spare
+ * What tells the positions that the rows of a ring hold, int64 [rows], of a sequence that grows: each call writes those that
+ * are new into the array of the call before.
  */
-export function ringPosition(row: number, length: number, window: number): number | null {
-  return row < length ? row + window * Math.floor((length - 1 - row) / window) : null
+export function createRingPositions(window: number): (rows: number, length: number) => Tensor {
+  let data = new BigInt64Array(0)
+  let known = 0
+  return (rows, length) => {
+    if (rows !== data.length || length < known) {
+      data = new BigInt64Array(rows).fill(sparePosition)
+      known = 0
+    }
+    for (let position = Math.max(known, length - window); position < length; position++) {
+      data[position % window] = BigInt(position)
+    }
+    known = length
+    return { type: 'int64', data, dims: [rows] }
+  }
 }
 
 /** Where the last of `count` positions from `from` on lie, in runs without a gap; `offset` counts from `from`. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { kvCacheBytes } from '../../../src/architecture/kv-bytes.ts'
 import { readModelConfig } from '../../../src/architecture/read-config.ts'
-import { type CacheSlot, createKvCache, rowsToKeep, sparePosition } from '../../../src/models/kv-cache.ts'
+import { type CacheSlot, createKvCache, rowsToKeep } from '../../../src/models/kv-cache.ts'
+import { sparePosition } from '../../../src/models/slot-rows.ts'
 import type { Tensor } from '../../../src/onnx/session.ts'
 
 const window = 100
