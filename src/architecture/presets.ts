@@ -2,10 +2,17 @@ import { AppError } from '../errors.ts'
 import type { Preset } from './preset.ts'
 import { deepSeekPresets } from './presets-deepseek.ts'
 import { fusedPresets } from './presets-fused.ts'
+import { gemmaPresets } from './presets-gemma.ts'
 import { gpt2Presets } from './presets-gpt2.ts'
 import { llamaPresets } from './presets-llama.ts'
 
-export const presets: readonly Preset[] = [...gpt2Presets, ...fusedPresets, ...llamaPresets, ...deepSeekPresets]
+export const presets: readonly Preset[] = [
+  ...gpt2Presets,
+  ...fusedPresets,
+  ...llamaPresets,
+  ...gemmaPresets,
+  ...deepSeekPresets,
+]
 
 /** @throws AppError NOT_FOUND listing the names there are */
 export function findPreset(name: string): Preset {
