@@ -1,5 +1,5 @@
 import { type Fields, unsupported } from './fields.ts'
-import type { ModelConfig } from './model-config.ts'
+import type { Family, ModelConfig } from './model-config.ts'
 import { type RopeParameters, type RopeScaling, readRopeScaling } from './rope-scaling.ts'
 
 type Raw = Readonly<Record<string, unknown>>
@@ -39,12 +39,24 @@ export interface RopeDefaults {
   originalLength?: number
 }
 
+/** As the configuration classes of transformers have it. */
+const familyDefaults: Partial<Record<Family, RopeDefaults>> = {
+  gpt_neox: { partial: 0.25 },
+  phi: { partial: 0.5 },
+  phi3: { originalLength: 4096 },
+  gemma3: { localTheta: 10_000 },
+}
+
 /**
  * The rotary embedding of a config's layer, in any spelling of its fields; without a layer, that of full attention. Of a
  * layer with a latent (MLA) it is that of the rotary key.
  * @throws AppError CONFIG_UNSUPPORTED naming a field that says what no rotary block knows
  */
-export function ropeOf(config: ModelConfig, layer?: number, defaults: RopeDefaults = {}): RotarySpec {
+export function ropeOf(
+  config: ModelConfig,
+  layer?: number,
+  defaults = familyDefaults[config.family] ?? {},
+): RotarySpec {
   const { raw } = config
   const shape = config.attention[layer ?? 0]
   const slides = layer !== undefined && shape?.window != null
@@ -63,6 +75,16 @@ export function ropeOf(config: ModelConfig, layer?: number, defaults: RopeDefaul
   const scaling = readRopeScaling(parameters, { contextLength, originalLength })
   if (scaling?.type === 'longrope') requirePairs(parameters, scaling, width / 2)
   return scaling === null ? { width, theta } : { width, theta, scaling }
+}
+
+/**
+ * The length in tokens beyond which LongRoPE turns every position, the earlier ones too, by other factors; infinite for all
+ * other embeddings.
+ */
+export function ropeSwitch(config: ModelConfig): number {
+  if (config.ropeTheta === null) return Number.POSITIVE_INFINITY
+  const { scaling } = ropeOf(config)
+  return scaling?.type === 'longrope' ? scaling.originalLength : Number.POSITIVE_INFINITY
 }
 
 /**

@@ -1,3 +1,4 @@
+import { ropeSwitch } from '../architecture/rope.ts'
 import { AppError } from '../errors.ts'
 import type { RunnableModel } from './runner.ts'
 
@@ -17,7 +18,8 @@ export function argmax(values: Float32Array): number {
 
 /**
  * Continues a prompt greedily, one token id at a time, until `count` are made or one of `stopIds` is (which is not
- * given out).
+ * given out). Where LongRoPE goes over to its long factors all cached keys are turned wrongly: there the whole sequence is
+ * computed anew, once, as transformers does for Phi-3.
  * @throws AppError CONTEXT_EXCEEDED before the first token, if the last would not fit; VALIDATION_FAILED
  */
 export async function* generateGreedy(
@@ -35,14 +37,16 @@ export async function* generateGreedy(
       'Ask for fewer tokens or take a model with a longer context.',
     )
   }
-  const cache = model.createCache()
-  let next: readonly number[] = prompt
+  const turnedUpTo = ropeSwitch(model.config)
+  let cache = model.createCache()
+  const fed = [...prompt]
   for (let made = 0; made < count; made++) {
-    const logits = await model.forward([next], cache)
+    if (cache.length > 0 && cache.length <= turnedUpTo && fed.length > turnedUpTo) cache = model.createCache()
+    const logits = await model.forward([fed.slice(cache.length)], cache)
     const token = argmax(lastPosition(logits.data, logits.dims[2]))
     if (stopIds.has(token)) return
     yield token
-    next = [token]
+    fed.push(token)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
-import { type RotarySpec, ropeOf } from '../architecture/rope.ts'
+import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { mergeHeads } from './attention.ts'
@@ -24,16 +24,16 @@ export const gptNeoX: ModelFamily = {
     for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
     flag(config, 'attention_bias', true)
     flag(config, 'use_parallel_residual', true)
-    rotaryOf(config)
+    ropeOf(config)
     requireOneSpelling(config, 'rope_theta', 'rotary_emb_base', 10_000)
-    requireOneSpelling(config, 'partial_rotary_factor', 'rotary_pct', defaultPart)
+    requireOneSpelling(config, 'partial_rotary_factor', 'rotary_pct', 0.25)
     requireNeutral(config, { quantization_config: [] })
   },
 
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('gpt_neox')
-    const table = rotaryTable(g.at('rotary'), model.positions, rotaryOf(config))
+    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
     let x = embed(model, g.at('embed_in'), model.tokens, 'gpt_neox.embed_in.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]
@@ -45,11 +45,6 @@ export const gptNeoX: ModelFamily = {
     return languageModelHead(model, model.graph.at('embed_out'), normed, 'gpt_neox.embed_in.weight', 'embed_out.weight')
   },
 }
-
-/** rotary_pct where config.json does not say it. */
-const defaultPart = 0.25
-
-const rotaryOf = (config: ModelConfig): RotarySpec => ropeOf(config, undefined, { partial: defaultPart })
 
 /** transformers reads the family's own word and ignores the other, so that they may not differ. */
 function requireOneSpelling({ raw, ...config }: ModelConfig, common: string, own: string, fallback: number): void {

@@ -4,10 +4,11 @@ import { gelu, multiply, relu, silu } from '../onnx/ops.ts'
 import type { ModelBuilder } from './family.ts'
 import { conv1d, linear } from './linear.ts'
 
-/** Activations in config.json's spelling. gelu_new is the tanh form of GELU (Hendrycks and Gimpel 2016). */
+/** Activations in config.json's spelling. gelu_new and gelu_fast are the tanh form of GELU (Hendrycks and Gimpel 2016). */
 const activations: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
   gelu: (g, x) => gelu(g, x, 'none'),
   gelu_new: (g, x) => gelu(g, x, 'tanh'),
+  gelu_fast: (g, x) => gelu(g, x, 'tanh'),
   gelu_pytorch_tanh: (g, x) => gelu(g, x, 'tanh'),
   relu,
   silu,

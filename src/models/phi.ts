@@ -1,5 +1,4 @@
-import type { ModelConfig } from '../architecture/model-config.ts'
-import { type RotarySpec, ropeOf } from '../architecture/rope.ts'
+import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { kvHeadsOf, requireNeutral } from './config-fields.ts'
@@ -20,14 +19,14 @@ export const phi: ModelFamily = {
   check(config) {
     findActivation(config.activation)
     for (let layer = 0; layer < config.layers; layer++) kvHeadsOf(config, layer)
-    rotaryOf(config)
+    ropeOf(config)
     requireNeutral(config, { qk_layernorm: [false], sliding_window: [], quantization_config: [] })
   },
 
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, rotaryOf(config))
+    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
     let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]
@@ -41,9 +40,6 @@ export const phi: ModelFamily = {
     return add(g, product, model.weight('lm_head.bias', [config.vocabularySize]))
   },
 }
-
-/** transformers turns half of each head where config.json does not say how much. */
-const rotaryOf = (config: ModelConfig): RotarySpec => ropeOf(config, undefined, { partial: 0.5 })
 
 function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
   const name = `model.layers.${layer}`

@@ -1,5 +1,4 @@
-import type { ModelConfig } from '../architecture/model-config.ts'
-import { type RotarySpec, ropeOf } from '../architecture/rope.ts'
+import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add, multiply, split } from '../onnx/ops.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
@@ -22,7 +21,7 @@ export const phi3: ModelFamily = {
   check(config) {
     findActivation(config.activation)
     for (let layer = 0; layer < config.layers; layer++) kvShapeOf(config, layer)
-    const { scaling } = rotaryOf(config)
+    const { scaling } = ropeOf(config)
     if (scaling && scaling.type !== 'longrope') refuse(config, 'rope_scaling.type', scaling.type)
     requireNeutral(config, {
       attention_bias: [false],
@@ -37,7 +36,7 @@ export const phi3: ModelFamily = {
   hidden(model) {
     const { config, graph } = model
     const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, rotaryOf(config))
+    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
     let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
     for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
     return x // [B, S, hidden]
@@ -45,9 +44,6 @@ export const phi3: ModelFamily = {
 
   logits: (model, hidden) => llamaLogits(model, { norm: rmsNorm }, hidden),
 }
-
-/** original_max_position_embeddings is 4096 where config.json does not say it. */
-const rotaryOf = (config: ModelConfig): RotarySpec => ropeOf(config, undefined, { originalLength: 4096 })
 
 function block(model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable): Value {
   const name = `model.layers.${layer}`

@@ -43,3 +43,27 @@ describe('greedy generation', () => {
     expect(argmax(Float32Array.from([Number.NEGATIVE_INFINITY, -5, -4]))).toBe(2)
   })
 })
+
+describe('greedy generation by LongRoPE', () => {
+  // Its long factors begin with the seventh token.
+  const phi3 = join(resolve(import.meta.dirname, '../../golden'), 'phi3/longrope')
+
+  it.each([[[1, 2, 3]], [[9, 30, 4]], [[60, 5, 11]]])(
+    'computes %o anew where the long factors begin: a longer prompt that holds the first tokens continues alike',
+    async (prompt) => {
+      const checkpoint = await openCheckpoint(phi3)
+      const config = readModelConfig(checkpoint.config, 'longrope')
+      const model = await loadModel(checkpoint, config, { provider: 'cpu', threads: 1 })
+      const generate = async (start: readonly number[], count: number) => {
+        const made: number[] = []
+        for await (const token of generateGreedy(model, start, count)) made.push(token)
+        return made
+      }
+      const made = await generate(prompt, 12)
+      for (const known of [4, 6, 9]) {
+        expect(await generate([...prompt, ...made.slice(0, known)], 12 - known)).toEqual(made.slice(known))
+      }
+      await model.close()
+    },
+  )
+})
