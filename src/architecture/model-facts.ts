@@ -1,3 +1,4 @@
+import { activeParameterCount } from './active-parameters.ts'
 import { type DetectionVote, detectAttention } from './detect-attention.ts'
 import type { ModelWarning } from './family.ts'
 import type { KvHeadCopies } from './kv-head-copies.ts'
@@ -25,6 +26,8 @@ export interface ModelFacts {
   parameters: number
   /** absent in what was stored before it was counted */
   parameterParts?: ParameterPart[]
+  /** those that one token is computed with: of experts the chosen ones'; absent likewise */
+  activeParameters?: number
   /** bytes that one token of one sequence adds, for each dtype of the cache */
   kvBytesPerToken: Record<KvDtype, number>
   layerAttention: LayerAttention[]
@@ -61,6 +64,7 @@ export function describeModel(
     vocabularySize: config.vocabularySize,
     parameters: sumOfParts(config, parameterParts),
     parameterParts,
+    activeParameters: activeParameterCount(followed),
     kvBytesPerToken: bytesByDtype(values),
     layerAttention: layerAttention(followed),
     votes,

@@ -2,7 +2,6 @@ import type { TensorFault } from '../architecture/check-tensors.ts'
 import { layerRanges } from '../architecture/layer-ranges.ts'
 import type { ModelFacts } from '../architecture/model-facts.ts'
 import type { TensorGroup } from '../architecture/tensor-groups.ts'
-import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { quote } from '../checkpoints/quote.ts'
 import { sharingStrip } from '../render/sharing.ts'
 import type { Style } from '../render/style.ts'
@@ -17,7 +16,8 @@ export interface TensorSummary {
 
 /** What was seen of the weights beside the facts. */
 export interface SeenWeights {
-  checkpoint: Checkpoint | null
+  /** where the weights lie, in words */
+  place: string
   tensors: readonly TensorSummary[]
   tensorGroups: readonly TensorGroup[]
   faults: readonly TensorFault[]
@@ -29,13 +29,9 @@ const doubtsShown = 5
 
 /** `kvscope inspect` in 80 columns. */
 export function inspectText(facts: ModelFacts, seen: SeenWeights, style: Style): string {
-  const { checkpoint, faults, unexpected } = seen
-  const where =
-    checkpoint === null
-      ? 'no weights: sizes only'
-      : `${checkpoint.directory}${checkpoint.synthetic ? ', SYNTHETIC WEIGHTS' : ''}`
+  const { place, faults, unexpected } = seen
   return [
-    `${style.bold(facts.name)}  ${style.accent(facts.attentionKind)}, family ${facts.family}\n${where}`,
+    `${style.bold(facts.name)}  ${style.accent(facts.attentionKind)}, family ${facts.family}\n${place}`,
     sizesText(facts, seen, style),
     sharingText(facts, style),
     facts.layerAttention.length > 1 ? layersText(facts, style) : null,
@@ -60,6 +56,7 @@ function sizesText(facts: ModelFacts, { tensors }: SeenWeights, style: Style): s
     ['context', `${formatInteger(facts.contextLength)} positions`],
     ['vocabulary', `${formatInteger(facts.vocabularySize)} tokens`],
     ['parameters', `${formatCount(facts.parameters)} (${formatInteger(facts.parameters)})`],
+    ...activeText(facts),
     [
       'KV bytes a token',
       `${formatInteger(F16)} at 16 bits, ${formatInteger(INT8)} at 8, ${formatInteger(INT4)} at 4${capped(facts)}`,
@@ -67,6 +64,12 @@ function sizesText(facts: ModelFacts, { tensors }: SeenWeights, style: Style): s
     ...tensors.map(({ dtype, tensors: count, bytes }) => [`${dtype} tensors`, `${count}, ${formatBytes(bytes)}`]),
   ]
   return tableToText({ columns: [{ title: 'size' }, { title: 'value' }], rows }, { head: style.bold, width })
+}
+
+/** Of a model with experts: what a token goes through. */
+function activeText({ parameters, activeParameters = parameters }: ModelFacts): string[][] {
+  if (activeParameters === parameters) return []
+  return [['a token uses', `${formatCount(activeParameters)} of them, of experts the chosen ones`]]
 }
 
 function capped({ layerAttention }: ModelFacts): string {
@@ -148,20 +151,20 @@ function partsText({ parameterParts = [], parameters }: ModelFacts, style: Style
 }
 
 /** Without weights there is no dtype to show. */
-function tensorsText({ checkpoint, tensorGroups }: SeenWeights, style: Style): string {
-  const dtypes = checkpoint === null ? [] : [{ title: 'dtype' }]
+function tensorsText({ tensorGroups }: SeenWeights, style: Style): string {
+  const stored = tensorGroups.some(({ dtype }) => dtype !== null)
   return tableToText(
     {
       columns: [
-        { title: checkpoint === null ? 'tensor that config.json asks for' : 'tensor' },
+        { title: stored ? 'tensor' : 'tensor that config.json asks for' },
         { title: 'shape' },
-        ...dtypes,
+        ...(stored ? [{ title: 'dtype' }] : []),
         { title: 'number', align: 'right' },
       ],
       rows: tensorGroups.map(({ name, shape, dtype, tensors }) => [
         name,
         `[${shape.join(', ')}]`,
-        ...(checkpoint === null ? [] : [dtype ?? '']),
+        ...(stored ? [dtype ?? ''] : []),
         formatInteger(tensors),
       ]),
     },

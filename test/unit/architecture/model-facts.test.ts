@@ -87,6 +87,13 @@ describe('describeModel', () => {
     expect(sum).toBe(facts.kvBytesPerToken.F16)
   })
 
+  it('counts what a token uses of a model with experts, and all of one without', () => {
+    const mixtral = describeModel(configOf('mixtral-8x7b'), null)
+    expect(mixtral.activeParameters).toBe(mixtral.parameters - 32 * 6 * 3 * 4096 * 14_336)
+    const mistral = describeModel(configOf('mistral-7b'), null)
+    expect(mistral.activeParameters).toBe(mistral.parameters)
+  })
+
   it('survives JSON unchanged, as it is stored with a run', () => {
     for (const { facts } of describePresets()) expect(JSON.parse(JSON.stringify(facts))).toEqual(facts)
   })
