@@ -5,11 +5,13 @@ import { fusedPresets } from './presets-fused.ts'
 import { gemmaPresets } from './presets-gemma.ts'
 import { gpt2Presets } from './presets-gpt2.ts'
 import { llamaPresets } from './presets-llama.ts'
+import { phiPresets } from './presets-phi.ts'
 
 export const presets: readonly Preset[] = [
   ...gpt2Presets,
   ...fusedPresets,
   ...llamaPresets,
+  ...phiPresets,
   ...gemmaPresets,
   ...deepSeekPresets,
 ]

@@ -38,6 +38,9 @@ const publicCounts: Record<string, number | null> = {
   'gemma-2-2b': 2_614_341_888,
   'gemma-3-1b': 999_885_952,
   'smollm2-135m': 134_515_008,
+  'phi-2': 2_779_683_840,
+  'phi-3-mini-4k': 3_821_079_552,
+  'olmo-2-1b': 1_484_916_736,
   'deepseek-v2-lite': 15_706_484_224,
   'deepseek-v2': 235_741_434_880,
   'deepseek-v3': 671_026_419_200, // the main model, without the multi-token prediction module
