@@ -16,6 +16,9 @@ export interface TensorCheck {
   unexpected: string[]
 }
 
+/** What headers tell of a checkpoint; `directory` is where it lies, as messages name it. */
+type ListedTensors = Pick<Checkpoint, 'directory' | 'tensors' | 'unread'>
+
 const shown = (shape: readonly number[]) => `[${shape.join(', ')}]`
 
 /**
@@ -23,7 +26,10 @@ const shown = (shape: readonly number[]) => `[${shape.join(', ')}]`
  * dtype that cannot be read are faults, in the config's order. Masks, rotary tables and the copy of a tied head are
  * known to carry no weight of their own; anything else that is left over is `unexpected`.
  */
-export function compareTensors(checkpoint: Checkpoint, config: ModelConfig): TensorCheck & { faults: TensorFault[] } {
+export function compareTensors(
+  checkpoint: ListedTensors,
+  config: ModelConfig,
+): TensorCheck & { faults: TensorFault[] } {
   const expected = new Set<string>()
   const faults: TensorFault[] = []
   for (const tensor of expectedTensors(config)) {
@@ -38,7 +44,7 @@ export function compareTensors(checkpoint: Checkpoint, config: ModelConfig): Ten
   return { faults, unexpected: stored.filter((name) => !expected.has(name) && carriesWeight(name)) }
 }
 
-function faultOf({ name, shape }: ExpectedTensor, checkpoint: Checkpoint): TensorFault | null {
+function faultOf({ name, shape }: ExpectedTensor, checkpoint: ListedTensors): TensorFault | null {
   const quoted = JSON.stringify(name)
   const unread = checkpoint.unread?.get(name)
   const stored = checkpoint.tensors.get(name)

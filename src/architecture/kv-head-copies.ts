@@ -93,10 +93,16 @@ async function equalHeads(config: ModelConfig, from: WeightBytes, layer: number)
     for (const projection of ['K', 'V'] as const) {
       const block = blockOf(order, { projection, head }, { heads: config.heads, kvHeads })
       const name = names[projection]
-      const matrix = await readBlock(weights, name, key.axis, block, config.headDim)
+      const matrix = await readBlock(weights, name, { axis: key.axis, whole: order === 'apart' }, block, config.headDim)
       if (matrix === null) return null
       digest.update(matrix)
-      const bias = await readBlock(weights, name.replace(/weight$/, 'bias'), 0, block, config.headDim)
+      const bias = await readBlock(
+        weights,
+        name.replace(/weight$/, 'bias'),
+        { axis: 0, whole: true },
+        block,
+        config.headDim,
+      )
       if (bias !== null) digest.update(bias)
     }
     digests.push(digest.digest('hex'))
@@ -106,11 +112,14 @@ async function equalHeads(config: ModelConfig, from: WeightBytes, layer: number)
   return [...groups.values()]
 }
 
-/** The bytes of one head's rows, or of its columns; null where the tensor is not there or its values are below a byte. */
+/**
+ * The bytes of one head's rows, or of its columns; null where the tensor is not there or its values are below a byte.
+ * @param whole whether other heads take the rest of the tensor: it is read at once then
+ */
 async function readBlock(
   weights: WeightBytes,
   name: string,
-  axis: 0 | 1,
+  { axis, whole }: { axis: 0 | 1; whole: boolean },
   block: number,
   headDim: number,
 ): Promise<Uint8Array | null> {
@@ -127,12 +136,14 @@ async function readBlock(
     )
   }
   const length = headDim * width
-  if (axis === 0) return weights.read(name, block * length * columns, length * columns)
-  const whole = await weights.read(name, 0, tensor.byteLength)
+  const start = block * length * (axis === 0 ? columns : 1)
+  if (axis === 0 && !whole) return weights.read(name, start, length * columns)
+  const all = await weights.read(name, 0, tensor.byteLength)
+  if (axis === 0) return all.subarray(start, start + length * columns)
   const part = new Uint8Array(rows * length)
   for (let row = 0; row < rows; row += 1) {
-    const start = row * columns * width + block * length
-    part.set(whole.subarray(start, start + length), row * length)
+    const at = row * columns * width + start
+    part.set(all.subarray(at, at + length), row * length)
   }
   return part
 }

@@ -5,8 +5,9 @@ import type { HubModel } from './hub-names.ts'
 import { type Hub, readChunks, retrying } from './hub-request.ts'
 import { mapBounded } from './map-bounded.ts'
 import { maxConfigBytes, parseConfigJson, syntheticKey } from './open.ts'
+import { readPytorchFrom } from './pytorch-file.ts'
 import { readHeaderFrom } from './safetensors.ts'
-import { indexName, maxIndexBytes, parseIndex, singleName } from './shards.ts'
+import { maxIndexBytes, parseIndex, weightLayouts } from './shards.ts'
 import { createTensorTable } from './tensor-table.ts'
 
 /** What a hub's model says of itself: its config.json and the heads of its weight files. No weight has been fetched. */
@@ -14,7 +15,7 @@ export interface RemoteHeaders extends PinnedModel {
   config: Record<string, unknown>
   /** everything in the repository's root, by name */
   files: ReadonlyMap<string, HubFile>
-  /** `file` is the name in the repository; none where the repository has no safetensors */
+  /** `file` is the name in the repository; none where the repository has neither safetensors nor pytorch_model.bin */
   tensors: ReadonlyMap<string, TensorEntry>
   /** tensors in dtypes that the engine does not read */
   unread: ReadonlyMap<string, UnreadTensor>
@@ -30,6 +31,7 @@ const parallel = 8
 
 /**
  * Reads config.json and the headers of a hub model's safetensors by range requests: of 80 GB some hundred KB are fetched.
+ * Of pytorch_model.bin, where there are none, the directory, the pickle and the local header of each storage.
  * @throws AppError NOT_FOUND, HUB_ACCESS_DENIED, HUB_RATE_LIMITED, HUB_UNAVAILABLE, CHECKPOINT_INVALID
  */
 export async function openRemoteHeaders(hub: Hub, asked: HubModel & { commit?: string }): Promise<RemoteHeaders> {
@@ -48,21 +50,23 @@ export async function openRemoteHeaders(hub: Hub, asked: HubModel & { commit?: s
   const config = parseConfigJson(configBytes, named('config.json'))
   let bytesFetched = configBytes.length
 
+  const layout = weightLayouts.find(({ index, single }) => files.has(index) || files.has(single))
   const shards = new Map<string, string[]>()
-  if (files.has(indexName)) {
-    const index = await readHubFile(hub, model, indexName, maxIndexBytes)
+  if (layout && files.has(layout.index)) {
+    const index = await readHubFile(hub, model, layout.index, maxIndexBytes)
     bytesFetched += index.length
-    for (const [file, promised] of parseIndex(index, named(indexName))) shards.set(file, promised)
-  } else if (files.has(singleName)) shards.set(singleName, [])
+    for (const [file, promised] of parseIndex(index, named(layout.index))) shards.set(file, promised)
+  } else if (layout) shards.set(layout.single, [])
 
   const headers = await mapBounded([...shards.keys()].sort(), parallel, async (file) => {
     const size = files.get(file)?.size
     if (size === undefined) {
-      throw new AppError('CHECKPOINT_INVALID', `${named(indexName)} names ${file}, which the repository lacks`)
+      throw new AppError('CHECKPOINT_INVALID', `the index of ${model.repo} names ${file}, which it lacks`)
     }
-    const head = headOf(hub, model, file, size)
-    const header = await readHeaderFrom({ name: named(file), size, read: head.read })
-    return { file, header, fetched: head.fetched() }
+    const from = layout?.format === 'pytorch' ? piecesOf(hub, model, file, size) : headOf(hub, model, file, size)
+    const source = { name: named(file), size, read: from.read }
+    const header = layout?.format === 'pytorch' ? await readPytorchFrom(source) : await readHeaderFrom(source)
+    return { file, header, fetched: from.fetched() }
   })
   const table = createTensorTable(`${model.repo}@${model.commit}`)
   let synthetic = false
@@ -102,6 +106,19 @@ export async function readRemoteBytes(
     throw new Error(`it ended ${missing} bytes before the ${length} that were asked for`)
   })
   return bytes
+}
+
+/** Any pieces of a remote file: torch's directory lies at its end, and its storages have a local header each. */
+function piecesOf(hub: Hub, model: PinnedModel, file: string, size: number) {
+  let fetched = 0
+  return {
+    fetched: () => fetched,
+    async read(offset: number, length: number): Promise<Buffer> {
+      const wanted = Math.max(0, Math.min(length, size - offset))
+      fetched += wanted
+      return readRemoteBytes(hub, model, file, { offset, length: wanted })
+    },
+  }
 }
 
 /** The head of a remote file: its first bytes are fetched once, whatever is read of them. */

@@ -9,7 +9,7 @@ import { checkHubModel, type HubModel } from './hub-names.ts'
 import { checkOnline, type Hub } from './hub-request.ts'
 import { mapBounded } from './map-bounded.ts'
 import { readSmallFile } from './regular-file.ts'
-import { indexName, maxIndexBytes, parseIndex, singleName } from './shards.ts'
+import { maxIndexBytes, parseIndex, weightLayouts } from './shards.ts'
 
 /** Bytes that have come, of all that a model takes here; what was in the cache counts as come. */
 export type OnDownload = (done: number, total: number) => void
@@ -49,12 +49,16 @@ export async function findSnapshot(hub: Hub, { repo, commit }: PinnedModel): Pro
 
 /**
  * Brings a pinned model into the cache, as far as it is not there, and gives its folder. Of the repository only what kvscope
- * reads is fetched: config, tokenizer and safetensors.
+ * reads is fetched: config, tokenizer and safetensors, or pytorch_model.bin where there are none.
  * @throws AppError NOT_FOUND, HUB_ACCESS_DENIED, HUB_RATE_LIMITED, HUB_UNAVAILABLE, CHECKPOINT_INVALID, OUT_OF_DISK
  */
 export async function fetchSnapshot(hub: Hub, model: PinnedModel, onDownload: OnDownload): Promise<string> {
   const found = await findSnapshot(hub, model)
-  if (found !== null) return found
+  if (found !== null) {
+    // A cache that is only read may be somebody else's.
+    if (!hub.settings.offline) await rememberCommit(hub.settings.cacheDir, model).catch(() => undefined)
+    return found
+  }
   checkOnline(hub, model)
   const { cacheDir } = hub.settings
   const { blobs, snapshots } = repoCache(cacheDir, model.repo)
@@ -81,21 +85,25 @@ export async function fetchSnapshot(hub: Hub, model: PinnedModel, onDownload: On
   }
   await mkdir(folder, { recursive: true })
   const small = smallNames.filter((name) => files.has(name))
-  await fetchAll(files.has(indexName) ? [...small, indexName] : small)
+  const layout = weightLayouts.find(({ index, single }) => files.has(index) || files.has(single))
+  await fetchAll(layout && files.has(layout.index) ? [...small, layout.index] : small)
   await fetchAll(await weightNames(folder, async (name) => files.has(name)))
   for (const name of smallNames) if (!files.has(name)) await rememberAbsent(cacheDir, model, name)
   await rememberCommit(cacheDir, model)
   return realpath(folder)
 }
 
-/** The weight files of a snapshot: the shards of its index, or the one file; none where it has no safetensors. */
+/** The weight files of a snapshot: the shards of its index, or the one file; none where it has neither. */
 async function weightNames(folder: string, has: (name: string) => Promise<boolean>): Promise<string[]> {
-  const index = join(folder, indexName)
-  if (await isPresent(index)) {
-    const shards = parseIndex(await readSmallFile(await realpath(index), maxIndexBytes), index)
-    return [...shards.keys()].sort()
+  for (const { index: indexFile, single } of weightLayouts) {
+    const index = join(folder, indexFile)
+    if (await isPresent(index)) {
+      const shards = parseIndex(await readSmallFile(await realpath(index), maxIndexBytes), index)
+      return [...shards.keys()].sort()
+    }
+    if (await has(single)) return [single]
   }
-  return (await has(singleName)) ? [singleName] : []
+  return []
 }
 
 async function missingBytes(blobs: string, files: readonly HubFile[]): Promise<number> {
@@ -117,11 +125,12 @@ function requireModel(files: ReadonlyMap<string, HubFile>, { repo, revision }: P
       'Name a repository of a transformers model: this one may hold a tokenizer, an adapter or another format.',
     )
   }
-  if (files.has(indexName) || files.has(singleName)) return
+  const wanted = weightLayouts.flatMap(({ single, index }) => [single, index])
+  if (wanted.some((name) => files.has(name))) return
   const weights = [...files.keys()].filter((name) => /\.(bin|pt|pth|h5|msgpack|gguf|onnx|safetensors)$/.test(name))
   throw new AppError(
     'CHECKPOINT_INVALID',
-    `${repo} at ${revision} has neither ${singleName} nor ${indexName}${weights.length > 0 ? `, but ${weights.slice(0, 4).join(', ')}` : ''}`,
+    `${repo} at ${revision} has neither ${wanted.join(' nor ')}${weights.length > 0 ? `, but ${weights.slice(0, 4).join(', ')}` : ''}`,
     'Look for a conversion to safetensors among its revisions (refs/pr/N), or save it so.',
   )
 }
@@ -129,7 +138,7 @@ function requireModel(files: ReadonlyMap<string, HubFile>, { repo, revision }: P
 function lacks({ repo, revision }: PinnedModel, name: string): never {
   throw new AppError(
     'CHECKPOINT_INVALID',
-    `${repo} at ${revision} has no ${name}, which its ${indexName} names`,
+    `${repo} at ${revision} has no ${name}, which its index of weights names`,
     'Choose another revision of the repository.',
   )
 }

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { bitsOf } from './dtypes.ts'
+import { mapBounded } from './map-bounded.ts'
 import { type PickledTensor, readPickledTensors } from './pytorch-pickle.ts'
 import { quote } from './quote.ts'
 import { fromFile, type HeaderSource, type SafetensorsHeader, type StoredTensor } from './safetensors.ts'
-import { dataOffset, readZipDirectory, readZipEntry, type ZipDirectory } from './zip-directory.ts'
+import { dataOffset, readZipDirectory, readZipEntry, type ZipDirectory, type ZipEntry } from './zip-directory.ts'
 
 /** A pickle takes some 250 bytes a tensor: this is room for 60,000 of them, in one shard. */
 const maxPickleBytes = 16 * 1024 * 1024
+
+/** Local headers that are read at a time: on a hub each is a request. */
+const parallel = 8
 
 /** First bytes of what torch.save wrote before 1.6: a pickle of a magic number, or a tar of pickles. */
 const oldMagic = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex')
@@ -36,11 +40,18 @@ export async function readPytorchFrom(file: HeaderSource): Promise<SafetensorsHe
   const pickle = directory.entries.get(`${root}data.pkl`)
   if (pickle === undefined) return invalid(file.name, `it holds no ${root}data.pkl`)
   const pickled = await readZipEntry(file, directory, pickle, maxPickleBytes)
-  const tensors: StoredTensor[] = []
-  const starts = new Map<string, number>()
-  for (const [name, tensor] of readPickledTensors(pickled, file.name)) {
-    tensors.push(await locate(name, tensor, { file, directory, root, starts }))
-  }
+  const views = [...readPickledTensors(pickled, file.name)].map(([name, tensor]) =>
+    checkView(name, tensor, { file, directory, root }),
+  )
+  // Tied weights share a storage.
+  const storages = new Map(views.map(({ entry }) => [entry.name, entry]))
+  const starts = await mapBounded([...storages.values()], parallel, async (entry) => {
+    return [entry.name, await dataOffset(file, directory, entry)] as const
+  })
+  const startOf = new Map(starts)
+  const tensors = views.map(({ entry, tensor }): StoredTensor => {
+    return { ...tensor, offset: (startOf.get(entry.name) ?? 0) + tensor.offset }
+  })
   // What tells two files apart, as a header does: names and shapes, and where everything lies.
   const bytes = createHash('sha256').update(pickled).update(directory.bytes).digest()
   return { tensors, metadata: {}, bytes }
@@ -76,12 +87,11 @@ interface Archive {
   file: HeaderSource
   directory: ZipDirectory
   root: string
-  /** where the storages begin that were looked for already: tied weights share one */
-  starts: Map<string, number>
 }
 
-async function locate(name: string, tensor: PickledTensor, archive: Archive): Promise<StoredTensor> {
-  const { file, directory, root, starts } = archive
+/** A tensor whose offset is that in its storage, in bytes, and the file of the archive that is its storage. */
+function checkView(name: string, tensor: PickledTensor, archive: Archive): { tensor: StoredTensor; entry: ZipEntry } {
+  const { file, directory, root } = archive
   const { storage, offset, shape, strides } = tensor
   const where = `tensor ${quote(name)}`
   const entry = directory.entries.get(`${root}data/${storage.key}`)
@@ -107,9 +117,7 @@ async function locate(name: string, tensor: PickledTensor, archive: Archive): Pr
       'Save it again with safetensors.',
     )
   }
-  const start = starts.get(storage.key) ?? (await dataOffset(file, directory, entry))
-  starts.set(storage.key, start)
-  return { name, dtype: storage.dtype, shape, offset: start + offset * width, length: count * width }
+  return { tensor: { name, dtype: storage.dtype, shape, offset: offset * width, length: count * width }, entry }
 }
 
 /** Row-major without holes; the stride of a single element says nothing. */

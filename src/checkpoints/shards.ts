@@ -10,8 +10,8 @@ import { isInside } from './roots.ts'
 export const indexName = 'model.safetensors.index.json'
 export const singleName = 'model.safetensors'
 /** What torch.save writes, in place of safetensors. */
-export const pytorchIndexName = 'pytorch_model.bin.index.json'
-export const pytorchName = 'pytorch_model.bin'
+const pytorchIndexName = 'pytorch_model.bin.index.json'
+const pytorchName = 'pytorch_model.bin'
 const maxShards = 10_000
 
 /** DeepSeek-V3's index of 92,000 tensors takes 9 MB; 200,000 names, the most that are read, take about 20. */
@@ -52,15 +52,15 @@ export interface WeightFile {
   promised: string[]
 }
 
-/** In the order in which they are looked for: safetensors first. */
-const layouts = [
+/** The names of weight files, in the order in which they are looked for: safetensors first. */
+export const weightLayouts = [
   { format: 'safetensors', index: indexName, single: singleName },
   { format: 'pytorch', index: pytorchIndexName, single: pytorchName },
 ] as const
 
 /** Whether a folder has weights in safetensors or torch's own format, by the names of its files. */
 export async function holdsWeights(directory: string): Promise<boolean> {
-  for (const { index, single } of layouts) {
+  for (const { index, single } of weightLayouts) {
     if ((await fileInside(directory, index)) !== null || (await fileInside(directory, single)) !== null) return true
   }
   return false
@@ -72,7 +72,7 @@ export async function holdsWeights(directory: string): Promise<boolean> {
  * @throws AppError CHECKPOINT_INVALID where there are neither or an index names one that is not there
  */
 export async function findWeightFiles(directory: string): Promise<WeightFile[]> {
-  for (const { format, index: indexFile, single: singleFile } of layouts) {
+  for (const { format, index: indexFile, single: singleFile } of weightLayouts) {
     const index = await fileInside(directory, indexFile)
     if (index !== null) return findShards(directory, index, format)
     const single = await fileInside(directory, singleFile)
@@ -80,7 +80,7 @@ export async function findWeightFiles(directory: string): Promise<WeightFile[]> 
   }
   throw new AppError(
     'CHECKPOINT_INVALID',
-    `${directory} has neither ${layouts.flatMap(({ single, index }) => [single, index]).join(' nor ')}`,
+    `${directory} has neither ${weightLayouts.flatMap(({ single, index }) => [single, index]).join(' nor ')}`,
     'Name the folder that holds the weights, or download them into it.',
   )
 }

@@ -148,12 +148,11 @@ function wideSizes(file: HeaderSource, extra: Buffer, sizes: readonly number[]):
 export async function dataOffset(file: HeaderSource, directory: ZipDirectory, entry: ZipEntry): Promise<number> {
   const misplaced = () =>
     invalid(file, `${quote(entry.name)} does not begin at byte ${entry.headerOffset}, as its directory says`)
-  const header = await readAt(file, entry.headerOffset, 30)
-  if (header.readUInt32LE(0) !== signatures.local) misplaced()
-  const [nameLength, extraLength] = [header.readUInt16LE(26), header.readUInt16LE(28)]
-  const name = await readAt(file, entry.headerOffset + 30, nameLength)
-  if (name.toString('utf8') !== entry.name) misplaced()
-  const start = entry.headerOffset + 30 + nameLength + extraLength
+  const stated = Buffer.from(entry.name)
+  const header = await readAt(file, entry.headerOffset, 30 + stated.length)
+  const named = header.readUInt16LE(26) === stated.length && header.subarray(30).equals(stated)
+  if (header.readUInt32LE(0) !== signatures.local || !named) misplaced()
+  const start = entry.headerOffset + 30 + stated.length + header.readUInt16LE(28)
   if (start + entry.size > directory.offset) {
     return invalid(file, `${quote(entry.name)} ends at byte ${start + entry.size}, inside the directory`)
   }

@@ -12,6 +12,7 @@ import { openRemoteHeaders, type RemoteHeaders } from '../checkpoints/hub-header
 import { nameOfRepo } from '../checkpoints/hub-names.ts'
 import { connectHub } from '../checkpoints/hub-request.ts'
 import { findSnapshot, pinModel } from '../checkpoints/hub-snapshot.ts'
+import { bytesOfRemote } from '../checkpoints/hub-weights.ts'
 import { openExport } from '../checkpoints/onnx-export.ts'
 import { openCheckpoint } from '../checkpoints/open.ts'
 import { confine } from '../checkpoints/roots.ts'
@@ -93,14 +94,22 @@ function describeFolder(checkpoint: Checkpoint): ReadSource {
 }
 
 /**
- * What the K/V heads of a folder's weights say by their values: of layer 0, and of all layers where it holds copies.
- * Null where there are no weights, and for MLA.
- * @throws AppError CHECKPOINT_INVALID where the weights are not those of config.json
+ * What the K/V heads say by their values: of a folder's layer 0, and of all its layers where that holds copies; of a hub
+ * model that the cache lacks layer 0 alone, for which its K and V are fetched.
+ * @param hub where hub models are asked for; null: fetch nothing
+ * @returns null where there are no weights at hand, and for MLA
+ * @throws AppError CHECKPOINT_INVALID where the weights are not those of config.json, and those of the hub
  */
-export async function readKvHeadCopies({ config, shapes, checkpoint }: ReadSource): Promise<KvHeadCopies | null> {
-  if (checkpoint === null || shapes === null) return null
+export async function readKvHeadCopies(
+  { config, shapes, checkpoint, remote }: ReadSource,
+  hub: HubSettings | null,
+): Promise<KvHeadCopies | null> {
+  if (shapes === null) return null
+  const followed = followShapes(config, shapes)
+  if (remote && hub) return findKvHeadCopies(followed, bytesOfRemote(await connectHub(hub), remote))
+  if (checkpoint === null) return null
   const layers = Array.from({ length: config.layers }, (_, layer) => layer)
-  return findKvHeadCopies(followShapes(config, shapes), bytesOfTensors(checkpoint), layers)
+  return findKvHeadCopies(followed, bytesOfTensors(checkpoint), layers)
 }
 
 /**
@@ -113,7 +122,7 @@ export async function describeSource(
   hub: HubSettings,
 ): Promise<ModelFacts> {
   const read = await readSource(source, roots, hub)
-  return describeModel(read.config, read.shapes, await readKvHeadCopies(read))
+  return describeModel(read.config, read.shapes, await readKvHeadCopies(read, null))
 }
 
 /**

@@ -8,6 +8,7 @@ import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { safetensorsHeader } from '../../../src/checkpoints/safetensors-header.ts'
 import { readConfig } from '../../../src/config.ts'
 import { startTestHub, type TestHub } from '../../support/hub-server.ts'
+import { pytorchFile } from '../../support/pytorch-archive.ts'
 import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'kvscope-hub-headers-'))
@@ -41,6 +42,22 @@ describe('the headers of a hub model', () => {
       [...tensors].map(([name, entry]) => [name, { ...entry, file: '' }])
     expect(remote).toMatchObject({ commit, config: local.config, synthetic: local.synthetic })
     expect(placeless(remote.tensors)).toEqual(placeless(local.tensors))
+  })
+
+  it('are those of pytorch_model.bin where there are no safetensors, in place and without its weights', async () => {
+    const values = Float32Array.from({ length: 200_000 }, (_, index) => index)
+    const bin = pytorchFile([
+      { name: 'transformer.wte.weight', shape: [1000, 200], values },
+      { name: 'transformer.ln_f.weight', shape: [3], values: values.slice(0, 3) },
+    ])
+    server.push('lab/torch', { 'config.json': '{"model_type":"gpt2"}', 'pytorch_model.bin': bin })
+    const hub = await hubOf()
+    const remote = await openRemoteHeaders(hub, { repo: 'lab/torch', revision: 'main' })
+    expect(remote.tensors.get('wte.weight')).toMatchObject({ dtype: 'F32', shape: [1000, 200] })
+    expect(remote.bytesFetched).toBeLessThan(80_000)
+    const { offset = 0, file = '' } = remote.tensors.get('ln_f.weight') ?? {}
+    const bytes = await readRemoteBytes(hub, remote, file, { offset, length: 12 })
+    expect([0, 4, 8].map((at) => bytes.readFloatLE(at))).toEqual([0, 1, 2])
   })
 
   it('cost a request of 64 KiB, however large the weights are', async () => {

@@ -9,6 +9,7 @@ import { fetchSnapshot, findSnapshot, pinModel } from '../../../src/checkpoints/
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { readConfig } from '../../../src/config.ts'
 import { startTestHub, type TestHub } from '../../support/hub-server.ts'
+import { pytorchFile } from '../../support/pytorch-archive.ts'
 import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'kvscope-hub-'))
@@ -204,11 +205,31 @@ describe('a download that comes wrong', () => {
 })
 
 describe('a repository without safetensors', () => {
-  it('is refused before anything is fetched, and what it has is named', async () => {
-    server.push('lab/old', { 'config.json': '{}', 'pytorch_model.bin': Buffer.alloc(2000) })
+  const values = Float32Array.from([1, 2, 3])
+
+  it('gives its pytorch_model.bin, alone or in shards', async () => {
+    const bin = pytorchFile([{ name: 'wte.weight', shape: [3], values }])
+    server.push('lab/torch', { 'config.json': '{}', 'pytorch_model.bin': bin })
+    const index = JSON.stringify({ weight_map: { 'wte.weight': 'pytorch_model-00001-of-00001.bin' } })
+    server.push('lab/shards', {
+      'config.json': '{}',
+      'pytorch_model.bin.index.json': index,
+      'pytorch_model-00001-of-00001.bin': bin,
+    })
+    for (const repo of ['lab/torch', 'lab/shards']) {
+      const hub = await hubOf()
+      const asked = { repo, revision: 'main' }
+      const checkpoint = await openCheckpoint(await fetchModel(hub, asked))
+      expect(checkpoint.tensors.get('wte.weight')?.shape).toEqual([3])
+      expect(await findSnapshot(hub, await pinModel(hub, asked))).toBe(checkpoint.directory)
+    }
+  })
+
+  it('is refused before anything is fetched where it has no weights that are read, and what it has is named', async () => {
+    server.push('lab/old', { 'config.json': '{}', 'tf_model.h5': Buffer.alloc(2000) })
     await expect(fetchModel(await hubOf(), { repo: 'lab/old', revision: 'main' })).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',
-      message: 'lab/old at main has neither model.safetensors nor model.safetensors.index.json, but pytorch_model.bin',
+      message: expect.stringMatching(/^lab\/old at main has neither model\.safetensors nor .*, but tf_model\.h5$/),
     })
     expect(bodies()).toEqual([])
   })
