@@ -2,6 +2,7 @@ import { routedWidth } from '../architecture/active-parameters.ts'
 import { expectedTensors } from '../architecture/expected-tensors.ts'
 import { kvBytesPerToken, kvCacheBytes } from '../architecture/kv-bytes.ts'
 import { valuesPerToken } from '../architecture/kv-values.ts'
+import { latentStepValues } from '../architecture/latent-step.ts'
 import { parameterCount } from '../architecture/parameters.ts'
 import type { WeightDtype } from '../checkpoints/checkpoint.ts'
 import type { BenchmarkSpec, BenchmarkTest, SubjectSpec } from '../jobs/spec.ts'
@@ -157,8 +158,8 @@ function wholeCache({ config, exported = null }: LoadedSubject, test: BenchmarkT
 }
 
 /**
- * The widest tensors of one step: three copies of the scores, the MLP's inside twice or what its experts hold, logits, and
- * the new K/V twice. Of an export all positions' logits and the whole K/V twice: the runtime's and JavaScript's.
+ * The widest tensors of one step: three copies of the scores, the MLP's inside twice or what its experts hold, what MLA makes
+ * of the latents, logits, and the new K/V twice. Of an export all positions' logits and the whole K/V twice: the runtime's and JavaScript's.
  */
 function stepBytes(subject: LoadedSubject, test: BenchmarkTest): number {
   const { config } = subject
@@ -167,7 +168,8 @@ function stepBytes(subject: LoadedSubject, test: BenchmarkTest): number {
   // A layer's scores are of the rows that it keeps, and of the new tokens.
   const columns = config.attention.map(({ window }) => Math.min(positions, (window ?? positions) + tokens))
   const scores = 3 * config.heads * tokens * Math.max(...columns)
-  const activations = tokens * (Math.max(2 * config.intermediateSize, routedWidth(config)) + 6 * config.hiddenSize)
+  const inside = Math.max(2 * config.intermediateSize, routedWidth(config))
+  const activations = tokens * (inside + 6 * config.hiddenSize + latentStepValues(config))
   if (subject.exported) {
     const logits = 2 * tokens * config.vocabularySize
     return test.batch * (scores + activations + logits) * bytesPerValue + 2 * wholeCache(subject, test)

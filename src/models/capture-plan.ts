@@ -1,4 +1,5 @@
 import { kvCacheBytes } from '../architecture/kv-bytes.ts'
+import { latentStepValues } from '../architecture/latent-step.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { levelCount, levelSide, storedAs, tileSide } from '../render/attention-tiles.ts'
 
@@ -120,7 +121,8 @@ export function passMemory(
   const run = { attention: config.attention.slice(0, layersRun) }
   const cacheOf = (contextLength: number) => kvCacheBytes(run, { contextLength, bitsPerValue: 8 * bytesPerFloat })
   const scores = scoreTensors * config.heads * rows * tokens * bytesPerFloat
-  const activations = rows * (2 * config.intermediateSize + 6 * config.hiddenSize) * bytesPerFloat
+  const inside = 2 * config.intermediateSize + 6 * config.hiddenSize + latentStepValues(config)
+  const activations = rows * inside * bytesPerFloat
   const inFloats = heads * rows * tokens * bytesPerFloat
   return {
     outputs,
