@@ -32,6 +32,8 @@ Each family runs tiny random checkpoints, spelled and laid out as its files on t
 
 The largest difference as a share of the tensor's largest magnitude, over all ways and layers, rounded up. Of layers with a window, keys and values are those that the ring still holds.
 
+In brackets what transformers itself makes of the same when it computes in float32, the model and all within it, against its own float64: the part of an error that is float32's and nobody's fault.
+
 | checkpoint | what it is | logits | attention | cache |
 |---|---|---|---|---|
 ${rows.map(errorLine).join('\n')}
@@ -51,7 +53,7 @@ function errorLine({ golden, seen, errors }: FidelityRow): string {
   const worst = (...parts: (keyof ErrorShares)[]) =>
     up(Math.max(...errors.flatMap((of) => parts.map((part) => of[part]))))
   const name = golden.kvHeads === null ? golden.name : `${golden.name}, ${golden.kvHeads} K/V`
-  return `| ${name} | ${describeModel(golden, seen)} | ${worst('logits')} | ${worst('attention')} | ${worst('keys', 'values')} |`
+  return `| ${name} | ${describeModel(golden, seen)} | ${worst('logits')} (${up(golden.float32.logits)}) | ${worst('attention')} (${up(golden.float32.attention)}) | ${worst('keys', 'values')} (${up(golden.float32.cache)}) |`
 }
 
 function describeModel(

@@ -29,6 +29,8 @@ const golden = z.object({
       windows: z.array(z.int().nullable()),
       expected: z.string(),
       scoreSpan: z.number(),
+      /** how far transformers itself is from all this when it computes in float32 */
+      float32: z.object({ logits: z.number(), attention: z.number(), cache: z.number() }),
     }),
   ),
 })

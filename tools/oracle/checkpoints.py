@@ -4,7 +4,9 @@ import json
 import math
 import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import transformers
@@ -83,33 +85,52 @@ def run(architecture, config, weights, tokens, copies, prefix):
 def compute(model, tokens, copies=1):
     """Logits of every position, attention of every head, and K/V with one head of each run of copies; the same of another
     sequence as `other`, which stands in one batch with the first, filled up behind. Where the model itself computes something
-    else of the tokens in chunks or one by one (a rotary base that follows the length), that too, as `chunked` and `stepped`."""
+    else of the tokens in chunks or one by one (a rotary base that follows the length), that too, as `chunked` and `stepped`.
+    `float32` is how far the model itself is from all this when it computes in float32."""
     count = tokens.shape[1]
     whole = outcome(forward(model, tokens, [count]), copies)
     other = other_tokens(tokens)
     shorter = other.shape[1]
     batch = forward(model, torch.cat([tokens, torch.cat([other, tokens[:, shorter:]], 1)]), [count])
     result = whole | {"other": outcome(batch, copies, row=1, count=shorter)}
+    plain = type(model)(model.config).float().eval()
+    plain.load_state_dict(model.state_dict())
+    result["float32"] = worst(difference(outcome(forward(plain, tokens, [count], nullcontext), copies), whole))
     for name, pieces in (("chunked", chunks(count)), ("stepped", [1] * count)):
         part = outcome(forward(model, tokens, pieces), copies)
-        if any(far(part[key], whole[key]) for key in tensors(whole)):
+        if max(difference(part, whole)) > 1e-9:
             result[name] = part
+        rounded = difference(outcome(forward(plain, tokens, pieces, nullcontext), copies), part)
+        result["float32"] = worst(rounded, result["float32"])
     return result
+
+
+class Difference(NamedTuple):
+    logits: float
+    attention: float
+    cache: float
+
+
+def difference(actual, expected):
+    """The largest difference of each part as a share of the largest magnitude there."""
+    shares = {key: float((actual[key].double() - value).abs().max()) / float(value.abs().max())
+              for key, value in tensors(expected).items()}
+    return Difference(shares.pop("logits"), shares.pop("attention"), max(shares.values()))
+
+
+def worst(*differences):
+    return Difference(*map(max, zip(*differences)))
 
 
 def chunks(count):
     return [5, 4, count - 9]
 
 
-def far(actual, expected):
-    return float((actual - expected).abs().max()) > 1e-9 * float(expected.abs().max())
-
-
-def forward(model, tokens, pieces):
+def forward(model, tokens, pieces, precision=float64):
     """The model's outputs for tokens given piece by piece, joined; its cache keeps every row, those out of a window too."""
     cache = DynamicCache()
     logits, attentions = [], []
-    with torch.no_grad(), float64():
+    with torch.no_grad(), precision():
         for piece in tokens.split(pieces, dim=1):
             out = model(piece, past_key_values=cache, use_cache=True, output_attentions=True)
             logits.append(out.logits)
@@ -188,7 +209,8 @@ def write(name, models):
             save(tensors(result) | nested, folder / file)
             cases.append({"model": case["name"], "kvHeads": kv_heads, "tokens": case["tokens"][0].tolist(),
                           "other": other_tokens(case["tokens"])[0].tolist(), "windows": result["windows"], "expected": file,
-                          "scoreSpan": round(result["span"], 2)})
+                          "scoreSpan": round(result["span"], 2),
+                          "float32": {part: float(f"{share:.2g}") for part, share in result["float32"]._asdict().items()}})
     about = {"torch": torch.__version__, "transformers": transformers.__version__, "cases": cases}
     (folder / "cases.json").write_text(json.dumps(about, indent=1) + "\n")
     shutil.rmtree(GOLDEN / name, ignore_errors=True)

@@ -10,14 +10,17 @@ falcon_rw also runs with one K/V head, the mean of all: transformers computes th
 kvscope pools a checkpoint into it.
 """
 
+import copy
 import math
+from contextlib import nullcontext
 
 import torch
 from safetensors.torch import save_file
 from transformers import FalconConfig, FalconForCausalLM
 from transformers.models.falcon.modeling_falcon import build_alibi_tensor
 
-from checkpoints import GOLDEN, POSITIONS, VOCABULARY, draw_tokens, hub_config, load, normal, other_tokens, outcome, per_head_rows, pooled_rows
+from checkpoints import (GOLDEN, POSITIONS, VOCABULARY, difference, draw_tokens, hub_config, load, normal, other_tokens, outcome,
+                         per_head_rows, pooled_rows)
 from float64 import float64
 
 # Numbers of heads, a power of two and not, and positions beyond 256, which bfloat16 has to round.
@@ -105,16 +108,18 @@ def run_falcon(config, weights, tokens, copies):
         for block in model.transformer.h:
             block.self_attention.register_forward_pre_hook(without_alibi, with_kwargs=True)
 
-    def read(ids):
-        with torch.no_grad(), float64():
-            expected = usual(ids, use_cache=True)
-            out = model(ids, use_cache=True, output_attentions=True)
-        off = float((out.logits - expected.logits).abs().max())
-        assert off < 1e-12 * float(expected.logits.abs().max()), off
+    def read(ids, models=(usual, model), precision=float64):
+        with torch.no_grad(), precision():
+            expected = models[0](ids, use_cache=True)
+            out = models[1](ids, use_cache=True, output_attentions=True)
+        off = float((out.logits - expected.logits).abs().max()) / float(expected.logits.abs().max())
+        assert off < (1e-12 if precision is float64 else 1e-5), off
         out.logits, out.past_key_values = expected.logits, expected.past_key_values
         return outcome(out, copies)
 
-    return model, read(tokens) | {"other": read(other_tokens(tokens))}
+    whole = read(tokens)
+    plain = [copy.deepcopy(each).float() for each in (usual, model)]
+    return model, whole | {"other": read(other_tokens(tokens)), "float32": difference(read(tokens, plain, nullcontext), whole)}
 
 
 def write_beside():
