@@ -243,6 +243,36 @@ describe('the job kind WEIGHT_SLICES', () => {
     expect((await slice(folder)).matrices).toHaveLength(8)
   })
 
+  it("reads MLA's matrices: W_DKV once for all heads, products by both tensors' names, and no W_K", async () => {
+    const lite = join(golden, 'deepseek_v2/lite')
+    const { matrices, sharing } = await slice(lite, { layers: [1], projections: ['DKV', 'UV', 'O', 'UVO'] })
+    const of = (projection: string) => matrices.filter((one) => one.projection === projection)
+    expect(of('DKV')).toMatchObject([{ matrix: 0, heads: [0, 1, 2, 3, 4], rows: 30, columns: 14, transposed: true }])
+    expect(sharing).toMatchObject([
+      { projection: 'DKV', groups: [[0, 1, 2, 3, 4]], byConstruction: true },
+      { projection: 'UV', groups: [[0], [1], [2], [3], [4]], byConstruction: false },
+      { projection: 'O', byConstruction: false },
+      { projection: 'UVO', byConstruction: false },
+    ])
+    const path = 'model.layers.1.self_attn'
+    const [up, output, product] = [of('UV')[3], of('O')[3], of('UVO')[3]]
+    if (up === undefined || output === undefined || product === undefined) throw new Error('a matrix is missing')
+    expect(product).toMatchObject({
+      rows: 10,
+      columns: 30,
+      tensor: `${path}.kv_b_proj.weight x ${path}.o_proj.weight`,
+      tensorShape: [10, 30],
+      transposed: false,
+    })
+    const [left, right, both] = [floats(up), floats(output), floats(product)]
+    const sum = Array.from({ length: 7 }, (_, at) => (left[2 * 7 + at] ?? 0) * (right[at * 30 + 5] ?? 0))
+    expect(both[2 * 30 + 5]).toBeCloseTo(
+      sum.reduce((total, value) => total + value, 0),
+      6,
+    )
+    await expect(slice(lite)).rejects.toMatchObject({ code: 'CONFIG_UNSUPPORTED' })
+  })
+
   it('refuses before it reads what does not fit into memory, with the arithmetic', () => {
     const config = readModelConfig(
       {
