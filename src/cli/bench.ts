@@ -37,7 +37,7 @@ const tokens = 1_048_576
 export function addBenchCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('bench')
-    .argument('[MODEL...]', "folders of checkpoints, or presets' names for synthetic weights")
+    .argument('[MODEL...]', "folders of checkpoints, hub:ORG/NAME[@REVISION], or presets' names for synthetic weights")
     .description('time models against each other, say which is faster and how sure that is, and store the run')
     .option('-m, --model <MODEL>', 'one more model, as llama-bench names it (may be repeated)', collect)
     .option(

@@ -16,7 +16,10 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
   const command = program
     .command('generate')
     .description('continue a prompt greedily, streamed to stdout')
-    .requiredOption('--model <DIR>', "a checkpoint's folder, or a preset's name for synthetic weights")
+    .requiredOption(
+      '--model <MODEL>',
+      "a checkpoint's folder, hub:ORG/NAME[@REVISION], or a preset's name for synthetic weights",
+    )
     .requiredOption('--prompt <TEXT>', 'text to continue')
     .option('-n, --tokens <N>', 'tokens to generate at most', wholeNumber(1), 64)
     .option(
@@ -30,6 +33,7 @@ export function addGenerateCommand(program: Command, context: CommandContext): v
       examples(
         'generate --model models/gpt2 --prompt "The quick brown fox"',
         'generate --model models/gpt2 --prompt Hello -n 200 --json',
+        'generate --model hub:openai-community/gpt2@main --prompt Hello -n 8',
       ),
     )
     .action((options: Options) => generate(options, context))

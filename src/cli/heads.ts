@@ -41,7 +41,7 @@ export interface AttentionOptions extends ModelOptions {
   baselines: boolean
 }
 
-const modelArgument = "folder of a checkpoint, or a preset's name for synthetic weights"
+const modelArgument = "folder of a checkpoint, hub:ORG/NAME[@REVISION], or a preset's name for synthetic weights"
 
 /** `kvscope heads`: what the heads of a model are and where they look, read in this process's own run and stored. */
 export function addHeadsCommand(program: Command, context: CommandContext): void {

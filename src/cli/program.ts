@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addBenchCommand } from './bench.ts'
+import { addCacheCommand } from './cache.ts'
 import type { CommandContext } from './command.ts'
 import { addCompareCommand, compareExitCodes } from './compare.ts'
 import { addDemoCommand } from './demo.ts'
@@ -48,6 +49,7 @@ export function createProgram(context: CommandContext): Command {
   addKvCommand(program, context)
   addInspectCommand(program, context)
   addGenerateCommand(program, context)
+  addCacheCommand(program, context)
   addRunsCommand(program, context)
   addCompareCommand(program, context)
   addExportCommand(program, context)

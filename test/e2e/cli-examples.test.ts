@@ -10,6 +10,7 @@ import { createTerminal } from '../../src/cli/terminal.ts'
 import { readConfig } from '../../src/config.ts'
 import { compiledFile } from '../../src/package-folder.ts'
 import type { CommandResult } from '../support/command-line.ts'
+import { startTestHub, type TestHub } from '../support/hub-server.ts'
 import { until } from '../support/processes.ts'
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
 
@@ -66,6 +67,11 @@ function start(line: string, data: string): { child: ChildProcess; said: () => s
       KVSCOPE_DATA_DIR: data,
       KVSCOPE_LOG_LEVEL: 'warn',
       PORT: '0',
+      // Neither the user's cache nor a hub that is not ours.
+      HF_ENDPOINT: hub.url,
+      HF_HOME: folder,
+      HF_HUB_CACHE: join(folder, 'hub'),
+      HF_TOKEN: '',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -95,6 +101,7 @@ async function expectToServe(line: string, words: string): Promise<void> {
 }
 
 let service: ReturnType<typeof start>
+let hub: TestHub
 let address = ''
 
 beforeAll(async () => {
@@ -107,6 +114,8 @@ beforeAll(async () => {
   chmodSync(join(bin, 'kvscope'), 0o755)
   for (const name of ['gpt2', 'llama', 'gpt2-medium', 'falcon-rw-1b'])
     await writeTinyCheckpoint(join(folder, 'models', name), 256)
+  hub = await startTestHub()
+  hub.pushFolder('openai-community/gpt2', join(folder, 'models/gpt2'))
   writeFileSync(join(folder, 'prompts.txt'), 'the quick brown fox\nlazy dogs sleep\n')
   service = start('kvscope serve --json', dataDir)
   await until('the service', () => {
@@ -123,6 +132,7 @@ afterAll(async () => {
   await service.ended
   await run('kvscope reset --yes')
   await run('kvscope reset --yes', ownDataDir)
+  await hub.close()
   rmSync(folder, { recursive: true, force: true })
 })
 
