@@ -36,34 +36,43 @@ function previousOccurrences(tokens: ArrayLike<number>): Int32Array {
   })
 }
 
-/** The keys that each behaviour looks at from `query`; none where the row does not count. */
-function targetKeys(query: number, previous: Int32Array): Record<BehaviourName, number[]> {
+/** The keys from `from` on that each behaviour looks at from `query`; none where the row does not count. */
+function targetKeys(query: number, from: number, previous: Int32Array): Record<BehaviourName, number[]> {
   const duplicates: number[] = []
   for (let key = previous[query] ?? -1; key >= 0; key = previous[key] ?? -1) duplicates.push(key)
+  const seen = (keys: number[]) => keys.filter((key) => key >= from && key <= query)
   return {
-    'previous-token': query >= 1 ? [query - 1] : [],
-    'first-token': query >= 1 ? [0] : [],
-    induction: duplicates.map((key) => key + 1).filter((key) => key < query),
-    'duplicate-token': duplicates,
-    local: query >= localWindow ? Array.from({ length: localWindow }, (_, back) => query - back) : [],
+    'previous-token': query >= 1 ? seen([query - 1]) : [],
+    'first-token': query >= 1 ? seen([0]) : [],
+    induction: seen(duplicates.map((key) => key + 1).filter((key) => key < query)),
+    'duplicate-token': seen(duplicates),
+    local: query - from >= localWindow ? Array.from({ length: localWindow }, (_, back) => query - back) : [],
   }
 }
 
 /**
  * Adds rows of one prompt.
  * @param tokens ids from position 0, at least to the last query of the rows; what follows changes nothing
+ * @param window keys that a query sees, itself included; null where it sees all before it. Keys out of it are nobody's to
+ * look at: a row whose keys all are does not count, and equal attention goes to those within
  */
-export function addBehaviours(into: BehaviourSums, rows: MapRows, tokens: ArrayLike<number>): void {
+export function addBehaviours(
+  into: BehaviourSums,
+  rows: MapRows,
+  tokens: ArrayLike<number>,
+  window: number | null = null,
+): void {
   const previous = previousOccurrences(tokens)
   const names = behaviourNames.length
   for (let row = 0; row < rows.queries; row += 1) {
     const query = rows.firstQuery + row
-    const targets = targetKeys(query, previous)
+    const from = window === null ? 0 : Math.max(0, query + 1 - window)
+    const targets = targetKeys(query, from, previous)
     for (let name = 0; name < names; name += 1) {
       const keys = targets[behaviourNames[name] ?? 'local']
       if (keys.length === 0) continue
       into.rows[name] = (into.rows[name] ?? 0) + 1
-      into.uniform[name] = (into.uniform[name] ?? 0) + keys.length / (query + 1)
+      into.uniform[name] = (into.uniform[name] ?? 0) + keys.length / (query + 1 - from)
       for (let head = 0; head < into.heads; head += 1) {
         const start = (head * rows.queries + row) * rows.keys
         let given = 0
@@ -78,7 +87,7 @@ export interface BehaviourScores {
   name: BehaviourName
   /** [heads], each 0 to 1 */
   scores: number[]
-  /** what equal attention to all keys would score on the same rows */
+  /** what equal attention to all keys that are seen would score on the same rows */
   uniform: number
 }
 
@@ -103,7 +112,7 @@ export function behaviourScores({ heads, rows, uniform, given }: BehaviourSums):
  * - duplicate-token: earlier keys with the query's own token (Wang et al. 2022, "Interpretability in the Wild").
  * - induction: keys right after an earlier occurrence of the query's token (prefix matching of Olsson et al. 2022,
  *   "In-context Learning and Induction Heads"); the query itself does not count, though it follows its double in "a a".
- * - local: the query and the three keys before it, from query 4 on, where other keys exist.
+ * - local: the query and the three keys before it, where it sees others too: from query 4 on.
  *
  * The patterns are those of TransformerLens' head_detector. Its "mul" score divides by all rows; here rows without a
  * target do not count, so that a prompt with few repeats does not make an induction head look weak: its score is ours

@@ -183,7 +183,7 @@ function takeRows(
   }
   if (into.shuffled !== null) addShuffledDivergences(into.shuffled, rows, into.random, window)
   addEntropies(into.entropies, rows)
-  addBehaviours(into.behaviours, rows, tokens)
+  addBehaviours(into.behaviours, rows, tokens, window)
   for (let position = rows.firstQuery; position < end; position += 1) {
     into.sequence = hashed(into.sequence, tokens[position] ?? 0)
   }

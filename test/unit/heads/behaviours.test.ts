@@ -76,6 +76,23 @@ describe('behaviourScores', () => {
     for (const { scores: byHead, uniform } of scores) expect(byHead[0]).toBeCloseTo(uniform, 6)
     expect(scores.find(({ name }) => name === 'duplicate-token')?.uniform).toBeCloseTo((1 / 5 + 1 / 6 + 2 / 8) / 3, 12)
   })
+  it('holds a head with a window to the keys within it, and counts no row whose keys lie behind it', () => {
+    const window = 3
+    const within = (query: number) => Math.min(query + 1, window)
+    const map = new Float32Array(size * size)
+    for (let query = 0; query < size; query += 1) {
+      map.fill(1 / within(query), query * size + query + 1 - within(query), query * size + query + 1)
+    }
+    const sums = startBehaviours(1)
+    addBehaviours(sums, wholeMap(map, 1, size), tokens, window)
+    const scores = new Map(behaviourScores(sums).map(({ name, ...found }) => [name, found]))
+    for (const { scores: byHead, uniform } of scores.values()) expect(byHead[0]).toBeCloseTo(uniform, 6)
+    expect(scores.get('previous-token')?.uniform).toBeCloseTo((1 / 2 + 6 * (1 / 3)) / 7, 12)
+    expect(scores.get('first-token')?.uniform).toBeCloseTo((1 / 2 + 1 / 3) / 2, 12)
+    // Tokens repeat after three or more, and four keys are never all that is seen.
+    expect([...scores.keys()]).toEqual(['previous-token', 'first-token', 'induction'])
+    expect(scores.get('induction')?.uniform).toBeCloseTo(1 / 3, 12)
+  })
   it('is the same of rows that come in pieces', () => {
     const map = randomMaps(1, size, 5)
     const whole = startBehaviours(1)
