@@ -1,4 +1,5 @@
 import { isRecord } from '../checkpoints/quote.ts'
+import { expectedTensors } from './expected-tensors.ts'
 import { bytesOfValues } from './kv-values.ts'
 import type { ModelConfig } from './model-config.ts'
 import { parameterCount } from './parameters.ts'
@@ -13,6 +14,24 @@ export function weightBytesOf(config: ModelConfig): number {
   const { quantization_config: quantised, dtype, torch_dtype: torchDtype } = config.raw
   const bits = isRecord(quantised) ? quantisedBits(quantised) : null
   return bytesOfValues(parameterCount(config), bits ?? weightBits[String(dtype ?? torchDtype)] ?? 16)
+}
+
+/**
+ * Bytes of the weights as they are stored: of the tensors that the config asks for, without masks and the like.
+ * @param tensors by name, in bytes
+ * @returns null where one of them is not there or in a dtype that the engine does not read
+ */
+export function storedWeightBytes(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, { length: number }>,
+): number | null {
+  let bytes = 0
+  for (const { name } of expectedTensors(config)) {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) return null
+    bytes += tensor.length
+  }
+  return bytes
 }
 
 function quantisedBits({ quant_method: method, bits }: Record<string, unknown>): number | null {

@@ -34,7 +34,7 @@ const partPatterns: readonly (readonly [RegExp, PartName])[] = [
 ]
 
 /** The part of the model that a tensor belongs to, by its name on the hub. */
-export function partOf(tensor: string): PartName {
+function partOf(tensor: string): PartName {
   return partPatterns.find(([pattern]) => pattern.test(tensor))?.[1] ?? 'MLP'
 }
 

@@ -8,7 +8,7 @@ import { checkRegular, readSmallFile } from './regular-file.ts'
 import { isInside } from './roots.ts'
 
 export const indexName = 'model.safetensors.index.json'
-export const singleName = 'model.safetensors'
+const singleName = 'model.safetensors'
 /** What torch.save writes, in place of safetensors. */
 const pytorchIndexName = 'pytorch_model.bin.index.json'
 const pytorchName = 'pytorch_model.bin'

@@ -1,6 +1,4 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import type { ExpectedTensor } from '../architecture/model-config.ts'
-import type { Checkpoint } from '../checkpoints/checkpoint.ts'
 import { byteCount, type CommandContext, examples, wholeNumber, withJsonOption } from './command.ts'
 import { kvText } from './kv-text.ts'
 import { deliver, type JsonOption } from './terminal.ts'
@@ -56,38 +54,16 @@ async function showKvCache(
   options: Options,
   { terminal, config: settings }: CommandContext,
 ): Promise<void> {
-  const [{ kvCacheReport }, { readSource }, { anySource }, { detectAttention }, { expectedTensors }] =
-    await Promise.all([
-      import('../architecture/kv-bytes.ts'),
-      import('../jobs/model-source.ts'),
-      import('./source.ts'),
-      import('../architecture/detect-attention.ts'),
-      import('../architecture/expected-tensors.ts'),
-    ])
+  const [{ kvCacheReport }, { readCachedModel }, { anySource }] = await Promise.all([
+    import('../architecture/kv-bytes.ts'),
+    import('../jobs/model-source.ts'),
+    import('./source.ts'),
+  ])
   const { source, roots } = await anySource(model)
-  const { config: stated, shapes, checkpoint } = await readSource(source, roots, settings.hub)
-  // Where weights are there, their shapes are believed.
-  const { config } = detectAttention(stated, shapes)
+  const { config, weightBytes } = await readCachedModel(source, roots, settings.hub)
   const { context: contextLength = config.contextLength, batch, dtype, tensorParallel, memory } = options
-  const report = kvCacheReport(config, {
-    contextLength,
-    batch,
-    dtype,
-    tensorParallel,
-    memoryBytes: memory ?? null,
-    weightBytes: checkpoint && storedBytes(checkpoint, expectedTensors(config)),
-  })
+  const sizes = { contextLength, batch, dtype, tensorParallel }
+  const report = kvCacheReport(config, { ...sizes, memoryBytes: memory ?? null, weightBytes })
   const asked = { contextLength, batch, tensorParallel, ...(memory === undefined ? {} : { memory }) }
   await deliver(terminal, options.json, report, kvText(config, report, asked, terminal.style))
-}
-
-/** Bytes of the tensors that the config asks for, without masks and the like; null where one cannot be found. */
-function storedBytes({ tensors }: Checkpoint, expected: readonly ExpectedTensor[]): number | null {
-  let bytes = 0
-  for (const { name } of expected) {
-    const tensor = tensors.get(name)
-    if (tensor === undefined) return null
-    bytes += tensor.length
-  }
-  return bytes
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { detectAttention } from '../architecture/detect-attention.ts'
+import { storedWeightBytes } from '../architecture/kv-fit.ts'
 import { findKvHeadCopies, type KvHeadCopies } from '../architecture/kv-head-copies.ts'
 import { followShapes } from '../architecture/kv-heads-by-shape.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
@@ -125,15 +126,25 @@ export async function describeSource(
   return describeModel(read.config, read.shapes, await readKvHeadCopies(read, null))
 }
 
+/** A model as its KV cache is counted. */
+export interface CachedModel {
+  /** with the K/V heads of the weights, where there are weights */
+  config: ModelConfig
+  /** of the weights as stored; null where there are none or not all of them are in dtypes that the engine reads */
+  weightBytes: number | null
+}
+
 /**
- * The config whose KV cache a source has: with the K/V heads of its weights, where it has weights.
+ * The model whose KV cache a source has.
  * @throws as readSource
  */
-export async function readCachedConfig(
+export async function readCachedModel(
   source: ModelSource,
   roots: readonly string[],
   hub: HubSettings,
-): Promise<ModelConfig> {
-  const { config, shapes } = await readSource(source, roots, hub)
-  return detectAttention(config, shapes).config
+): Promise<CachedModel> {
+  const { config: stated, shapes, checkpoint, remote } = await readSource(source, roots, hub)
+  const { config } = detectAttention(stated, shapes)
+  const tensors = checkpoint?.tensors ?? remote?.tensors
+  return { config, weightBytes: tensors ? storedWeightBytes(config, tensors) : null }
 }

@@ -5,7 +5,7 @@ import { countRuns, defaultPageSize, pageRuns } from '../../db/run-pages.ts'
 import { databaseTime, liveWorkers } from '../../db/workers.ts'
 import { AppError } from '../../errors.ts'
 import type { QueryResolvers, RunConnectionResolvers, WorkerResolvers } from '../../generated/graphql.ts'
-import { describeSource, readCachedConfig } from '../../jobs/model-source.ts'
+import { describeSource, readCachedModel } from '../../jobs/model-source.ts'
 import { checkHealth } from '../health.ts'
 import { requestLimits } from '../limits.ts'
 import { modelSourceOf } from '../spec-input.ts'
@@ -23,14 +23,16 @@ export const query: QueryResolvers = {
   },
   ...historyQueries,
   compareRuns: (_root, { input }, context) => resolveComparison(input, context),
-  async kvCache(_root, { input }, { config }) {
+  async kvCache(_root, { input }, { config: settings }) {
     const { source, contextLength, batch, dtype, tensorParallel, memoryBytes } = input
-    return kvCacheReport(await readCachedConfig(modelSourceOf(source), config.modelRoots, config.hub), {
+    const { config, weightBytes } = await readCachedModel(modelSourceOf(source), settings.modelRoots, settings.hub)
+    return kvCacheReport(config, {
       contextLength,
       batch: batch ?? 1,
       dtype: dtype ?? 'F16',
       tensorParallel: tensorParallel ?? 1,
       memoryBytes: memoryBytes ?? null,
+      weightBytes,
     })
   },
   model: (_root, { source }, { config }) => describeSource(modelSourceOf(source), config.modelRoots, config.hub),
