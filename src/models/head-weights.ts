@@ -3,24 +3,8 @@ import { headMatrices } from '../architecture/head-matrices.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Projection, StoredProjection } from '../heads/rows.ts'
 import { type ProjectionLayout, projectionLayout } from './head-layout.ts'
+import type { HeadMatrixPlace } from './head-matrix-place.ts'
 import { absorbedFactors, locateLatentMatrix } from './latent-matrices.ts'
-
-/** Rows or columns of a tensor: `count` from `start` on. */
-export interface Span {
-  start: number
-  count: number
-}
-
-/** Where one head's whole matrix lies. */
-export interface HeadMatrixPlace {
-  tensor: string
-  tensorShape: [number, number]
-  /** of the tensor */
-  rows: Span
-  columns: Span
-  /** the tensor's rows are the matrix's columns, as in a Linear layer [out, in] */
-  transposed: boolean
-}
 
 /** What a head's matrix is made of: its place in a tensor, or the places of two matrices that it is the product of. */
 export type HeadMatrixSource = HeadMatrixPlace | { factors: readonly [HeadMatrixPlace, HeadMatrixPlace] }

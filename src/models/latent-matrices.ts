@@ -2,7 +2,7 @@ import { readMlaSizes } from '../architecture/deepseek-fields.ts'
 import { readFields } from '../architecture/fields.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { StoredProjection } from '../heads/rows.ts'
-import type { HeadMatrixPlace, Span } from './head-weights.ts'
+import type { HeadMatrixPlace, Span } from './head-matrix-place.ts'
 
 /**
  * Where MLA's matrices lie, as `DeepseekV2Attention` and `DeepseekV3Attention` of transformers cut them: heads are

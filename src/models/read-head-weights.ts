@@ -2,7 +2,8 @@ import type { Checkpoint, TensorEntry } from '../checkpoints/checkpoint.ts'
 import { quote } from '../checkpoints/quote.ts'
 import { readValues } from '../checkpoints/read-tensor.ts'
 import { AppError } from '../errors.ts'
-import { type HeadMatrixPlace, matrixShape, type Span } from './head-weights.ts'
+import type { HeadMatrixPlace, Span } from './head-matrix-place.ts'
+import { matrixShape } from './head-weights.ts'
 
 /** Values of a tensor that are read at once. */
 const blockValues = 4 * 1024 * 1024

@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
-import { type HeadMatrixPlace, type HeadMatrixSource, matrixShape } from './head-weights.ts'
+import type { HeadMatrixPlace } from './head-matrix-place.ts'
+import { type HeadMatrixSource, matrixShape } from './head-weights.ts'
 import { readHeadMatrices } from './read-head-weights.ts'
 
 /**

@@ -1,5 +1,6 @@
 import type { WeightMatrixRow } from '../heads/rows.ts'
-import { firstOf, type HeadMatrixPlace, matrixShape, type Span } from './head-weights.ts'
+import type { HeadMatrixPlace, Span } from './head-matrix-place.ts'
+import { firstOf, matrixShape } from './head-weights.ts'
 
 type Slice = Pick<
   WeightMatrixRow,
