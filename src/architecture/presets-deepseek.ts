@@ -15,7 +15,14 @@ const shared = {
   v_head_dim: 128,
 }
 
-const v2 = { ...shared, model_type: 'deepseek_v2', architectures: ['DeepseekV2ForCausalLM'], vocab_size: 102400 }
+const v2 = {
+  ...shared,
+  model_type: 'deepseek_v2',
+  architectures: ['DeepseekV2ForCausalLM'],
+  norm_topk_prob: false,
+  scoring_func: 'softmax',
+  vocab_size: 102400,
+}
 
 /** The hub's 0.707 is no square root of one half. */
 const lessScale = 707 / 1000
@@ -47,6 +54,7 @@ export const deepSeekPresets: readonly Preset[] = [
       num_hidden_layers: 27,
       num_key_value_heads: 16,
       q_lora_rank: null,
+      topk_method: 'greedy',
       rope_scaling: { ...yarn, mscale: lessScale, mscale_all_dim: lessScale },
     },
   },
@@ -60,6 +68,7 @@ export const deepSeekPresets: readonly Preset[] = [
       intermediate_size: 12288,
       max_position_embeddings: 131072,
       moe_intermediate_size: 1536,
+      n_group: 8,
       n_routed_experts: 160,
       n_shared_experts: 2,
       num_attention_heads: 128,
@@ -68,6 +77,9 @@ export const deepSeekPresets: readonly Preset[] = [
       num_key_value_heads: 128,
       q_lora_rank: 1536,
       rope_scaling: { ...yarn, mscale: lessScale, mscale_all_dim: lessScale },
+      routed_scaling_factor: 16,
+      topk_group: 3,
+      topk_method: 'group_limited_greedy',
     },
   },
   {
@@ -81,6 +93,7 @@ export const deepSeekPresets: readonly Preset[] = [
       intermediate_size: 18432,
       max_position_embeddings: 163840,
       moe_intermediate_size: 2048,
+      n_group: 8,
       n_routed_experts: 256,
       n_shared_experts: 1,
       num_attention_heads: 128,
@@ -88,7 +101,11 @@ export const deepSeekPresets: readonly Preset[] = [
       num_hidden_layers: 61,
       num_key_value_heads: 128,
       q_lora_rank: 1536,
+      norm_topk_prob: true,
       rope_scaling: { ...yarn, mscale: 1, mscale_all_dim: 1 },
+      routed_scaling_factor: 2.5,
+      scoring_func: 'sigmoid',
+      topk_group: 4,
       topk_method: 'noaux_tc',
       vocab_size: 129280,
     },
