@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
 import type { Checkpoint } from '../checkpoints/checkpoint.ts'
+import { AppError } from '../errors.ts'
 import { createGraph, type GraphBuilder, type Value } from '../onnx/graph.ts'
 import { type EncodedModel, encodeModel } from '../onnx/model-proto.ts'
 import { cast, concat, gather, lastOf } from '../onnx/ops.ts'
@@ -109,6 +110,12 @@ export function buildDecoder(
     keyPositions: () => steps.of(null).keyPositions(),
     attend(g, layer, spec, heads) {
       const window = ringOf(spec, config)
+      if (window !== null && heads.bias) {
+        throw new AppError(
+          'INTERNAL',
+          `layer ${layer} has a window of ${window} and a bias by rows that lie in no ring`,
+        )
+      }
       const keys = cache(layer, 'key', spec.kvHeads, spec.keyDim, window)
       const values = cache(layer, 'value', spec.kvHeads, spec.valueDim, window)
       const inputs = { ...heads, cachedKey: keys.cached, cachedValue: values.cached }

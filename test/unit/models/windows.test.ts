@@ -5,6 +5,8 @@ import type { PlannedTest } from '../../../src/bench/plan.ts'
 import { testTrial } from '../../../src/bench/trial.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { captureAttention } from '../../../src/models/attention-capture.ts'
+import { buildDecoder } from '../../../src/models/decoder.ts'
+import type { ModelFamily } from '../../../src/models/family.ts'
 import type { GraphCache } from '../../../src/models/kv-cache.ts'
 import { loadModel, type RunnableModel } from '../../../src/models/runner.ts'
 import { largestDifference } from '../../support/golden.ts'
@@ -119,4 +121,20 @@ describe.each([
     const { kvCache, kvCachePredicted } = trial.observed()
     expect(kvCache).toBe(kvCachePredicted)
   })
+})
+
+it('refuses a bias by rows beside a window: a ring holds its rows in no order', async () => {
+  const checkpoint = await openCheckpoint(join(golden, 'mistral/windowed'))
+  const config = readModelConfig(checkpoint.config, 'windowed')
+  const biased: ModelFamily = {
+    family: 'mistral',
+    check() {},
+    hidden({ graph, tokens, attend }) {
+      const spec = { heads: 1, kvHeads: 1, keyDim: 2, valueDim: 2, scale: 1, window: 5 }
+      return attend(graph, 0, spec, { query: tokens, key: tokens, value: tokens, bias: tokens })
+    },
+    logits: (_, hidden) => hidden,
+  }
+  const options = { provider: 'cpu', logits: 'none', attention: false } as const
+  expect(() => buildDecoder(biased, checkpoint, config, options)).toThrow('layer 0 has a window of 5 and a bias')
 })
