@@ -1,11 +1,13 @@
 """OLMo 2: norms behind attention and MLP, queries and keys normed over all heads together; in both spellings of positions."""
 
+import copy
 import math
 
 import torch
 from transformers import Olmo2Config, Olmo2ForCausalLM
 
 from checkpoints import POSITIONS, VOCABULARY, draw_tokens, hub_config, normal, run
+from pooling import pooled_apart
 
 
 def olmo2():
@@ -17,10 +19,14 @@ def olmo2():
 def case(name, *, heads, kv, dim, seed, bias, tied, **rope):
     g = torch.Generator().manual_seed(seed)
     hidden, inner = heads * dim, 26
-    config = Olmo2Config(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
-                         num_attention_heads=heads, num_key_value_heads=kv, attention_bias=bias, tie_word_embeddings=tied,
-                         max_position_embeddings=POSITIONS, rms_norm_eps=1e-6, pad_token_id=0,
-                         **{key: dict(value) if isinstance(value, dict) else value for key, value in rope.items()})
+
+    def config_of(kv_heads):
+        return Olmo2Config(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
+                           num_attention_heads=heads, num_key_value_heads=kv_heads, attention_bias=bias,
+                           tie_word_embeddings=tied, max_position_embeddings=POSITIONS, rms_norm_eps=1e-6, pad_token_id=0,
+                           **copy.deepcopy(rope))
+
+    config = config_of(kv)
     w = {"model.embed_tokens.weight": normal(g, VOCABULARY, hidden)}
     for layer in range(config.num_hidden_layers):
         h = f"model.layers.{layer}"
@@ -40,7 +46,10 @@ def case(name, *, heads, kv, dim, seed, bias, tied, **rope):
         w["lm_head.weight"] = normal(g, VOCABULARY, hidden, std=0.3)
     tokens = draw_tokens(g)
     model, result = run(Olmo2ForCausalLM, config, w, tokens, 1, "")
+    runs = [(kv, result)]
+    if kv < heads:
+        runs.append((1, run(Olmo2ForCausalLM, config_of(1), pooled_apart(w, kv), tokens, 1, "")[1]))
     plain = hub_config(config) | rope
     if "rope_parameters" not in rope:
         plain.pop("rope_parameters", None)
-    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": [(kv, result)], "model": model}
+    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": runs, "model": model}

@@ -10,6 +10,7 @@ import torch
 from transformers import Phi3Config, Phi3ForCausalLM
 
 from checkpoints import VOCABULARY, draw_tokens, hub_config, normal, run
+from pooling import pooled_behind
 
 LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.2, 1.5], "long_factor": [1.3, 2.5, 4.0]}
 
@@ -26,9 +27,13 @@ def case(name, *, heads, kv, dim, seed, tied, rope_scaling, **fields):
     hidden, inner = heads * dim, 26
     # transformers 5.23 looks for the length among the scaling's fields, where files on the hub do not have it.
     scaling = rope_scaling and dict(rope_scaling, original_max_position_embeddings=fields["original_max_position_embeddings"])
-    config = Phi3Config(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
-                        num_attention_heads=heads, num_key_value_heads=kv, tie_word_embeddings=tied, rope_scaling=scaling,
-                        pad_token_id=0, **fields)
+
+    def config_of(kv_heads):
+        return Phi3Config(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
+                          num_attention_heads=heads, num_key_value_heads=kv_heads, tie_word_embeddings=tied,
+                          rope_scaling=scaling, pad_token_id=0, **fields)
+
+    config = config_of(kv)
     w = {"model.embed_tokens.weight": normal(g, VOCABULARY, hidden, std=0.3)}
     for layer in range(config.num_hidden_layers):
         h = f"model.layers.{layer}"
@@ -43,6 +48,9 @@ def case(name, *, heads, kv, dim, seed, tied, rope_scaling, **fields):
         w["lm_head.weight"] = normal(g, VOCABULARY, hidden, std=0.3)
     tokens = draw_tokens(g)
     model, result = run(Phi3ForCausalLM, config, w, tokens, 1, "")
+    runs = [(kv, result)]
+    if kv > 1:
+        runs.append((1, run(Phi3ForCausalLM, config_of(1), pooled_behind(w, kv, heads * dim, ".qkv_proj."), tokens, 1, "")[1]))
     plain = hub_config(config) | {"rope_scaling": rope_scaling, "attention_bias": False} | fields
     plain.pop("rope_parameters", None)
-    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": [(kv, result)], "model": model}
+    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": runs, "model": model}

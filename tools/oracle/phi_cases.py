@@ -6,6 +6,7 @@ import torch
 from transformers import PhiConfig, PhiForCausalLM
 
 from checkpoints import POSITIONS, VOCABULARY, draw_tokens, hub_config, normal, run
+from pooling import pooled_apart
 
 
 def phi():
@@ -16,8 +17,12 @@ def phi():
 def case(name, *, heads, kv, dim, seed, **rope):
     g = torch.Generator().manual_seed(seed)
     hidden, inner = heads * dim, 26
-    config = PhiConfig(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
-                       num_attention_heads=heads, num_key_value_heads=kv, max_position_embeddings=POSITIONS, **rope)
+
+    def config_of(kv_heads):
+        return PhiConfig(vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=2,
+                         num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=POSITIONS, **rope)
+
+    config = config_of(kv)
     w = {"model.embed_tokens.weight": normal(g, VOCABULARY, hidden, std=0.3)}
 
     def norm(path):
@@ -41,6 +46,9 @@ def case(name, *, heads, kv, dim, seed, **rope):
     w["lm_head.bias"] = normal(g, VOCABULARY, std=0.3)
     tokens = draw_tokens(g)
     model, result = run(PhiForCausalLM, config, w, tokens, 1, "")
+    runs = [(kv, result)]
+    if kv < heads:
+        runs.append((1, run(PhiForCausalLM, config_of(1), pooled_apart(w, kv), tokens, 1, "")[1]))
     plain = hub_config(config) | {"layer_norm_eps": config.layer_norm_eps, "qk_layernorm": False} | rope
     plain.pop("rope_parameters", None)
-    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": [(kv, result)], "model": model}
+    return {"name": name, "config": plain, "weights": w, "tokens": tokens, "runs": runs, "model": model}
