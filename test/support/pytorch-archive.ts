@@ -10,8 +10,14 @@ export interface ArchivedFile {
   stated?: { size?: number; offset?: number; localName?: string }
 }
 
-/** A zip archive of files stored as they are (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16). */
-export function zipOf(files: readonly ArchivedFile[], end: { count?: number; offset?: number } = {}): Buffer {
+/**
+ * A zip archive of files stored as they are (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16), with 64-bit sizes in the
+ * directory and at the end where it is `wide` (4.3.14, 4.3.15, 4.5.3).
+ */
+export function zipOf(
+  files: readonly ArchivedFile[],
+  end: { count?: number; offset?: number; wide?: boolean } = {},
+): Buffer {
   const parts: Buffer[] = []
   const directory: Buffer[] = []
   let offset = 0
@@ -36,7 +42,17 @@ export function zipOf(files: readonly ArchivedFile[], end: { count?: number; off
     central.writeUInt32LE(stated.size ?? bytes.length, 24)
     central.writeUInt16LE(Buffer.byteLength(name), 28)
     central.writeUInt32LE(stated.offset ?? offset, 42)
-    directory.push(central, Buffer.from(name))
+    const sizes = Buffer.alloc(end.wide ? 28 : 0)
+    if (end.wide) {
+      for (const place of [20, 24, 42]) central.writeUInt32LE(0xffff_ffff, place)
+      central.writeUInt16LE(sizes.length, 30)
+      sizes.writeUInt16LE(1, 0)
+      sizes.writeUInt16LE(24, 2)
+      for (const [place, value] of [bytes.length, bytes.length, offset].entries()) {
+        sizes.writeBigUInt64LE(BigInt(value), 4 + 8 * place)
+      }
+    }
+    directory.push(central, Buffer.from(name), sizes)
     parts.push(local, localName, padding, bytes)
     offset += 30 + localName.length + padding.length + bytes.length
   }
@@ -47,7 +63,22 @@ export function zipOf(files: readonly ArchivedFile[], end: { count?: number; off
   last.writeUInt16LE(end.count ?? files.length, 10)
   last.writeUInt32LE(listed.length, 12)
   last.writeUInt32LE(end.offset ?? offset, 16)
-  return Buffer.concat([...parts, listed, last])
+  if (!end.wide) return Buffer.concat([...parts, listed, last])
+  const last64 = Buffer.alloc(56)
+  last64.writeUInt32LE(0x06064b50, 0)
+  last64.writeBigUInt64LE(44n, 4)
+  last64.writeBigUInt64LE(BigInt(files.length), 24)
+  last64.writeBigUInt64LE(BigInt(files.length), 32)
+  last64.writeBigUInt64LE(BigInt(listed.length), 40)
+  last64.writeBigUInt64LE(BigInt(offset), 48)
+  const locator = Buffer.alloc(20)
+  locator.writeUInt32LE(0x07064b50, 0)
+  locator.writeBigUInt64LE(BigInt(offset + listed.length), 8)
+  locator.writeUInt32LE(1, 16)
+  last.writeUInt16LE(0xffff, 10)
+  last.writeUInt32LE(0xffff_ffff, 12)
+  last.writeUInt32LE(0xffff_ffff, 16)
+  return Buffer.concat([...parts, listed, last64, locator, last])
 }
 
 /** Opcodes of a pickle, as torch.save writes them for a state dict. */

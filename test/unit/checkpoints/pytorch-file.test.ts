@@ -90,4 +90,18 @@ describe('a pytorch_model.bin', () => {
       2, 1,
     ])
   })
+
+  it('may have 64-bit sizes, as files above 4 GB have', async () => {
+    const values = Buffer.from(Float32Array.from([1, 2]).buffer)
+    const view = tensorOp({ key: '0', count: 2, shape: [2], strides: [1] })
+    const file = zipOf(
+      [
+        { name: 'x/data.pkl', bytes: stateDict([['a', view]]) },
+        { name: 'x/data/0', bytes: values },
+      ],
+      { wide: true },
+    )
+    const entry = (await openCheckpoint(await folderWith({ 'pytorch_model.bin': file }))).tensors.get('a')
+    expect(entry && [...(await readTensor(entry))]).toEqual([1, 2])
+  })
 })
