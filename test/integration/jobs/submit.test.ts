@@ -108,37 +108,45 @@ describe('submitting a run', () => {
     await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
   })
 
-  it('refuses a family that the engine cannot run, naming it and those that it can', async () => {
-    const subjects = [{ source: { synthetic: { preset: 'mistral-7b' } } }]
-    await expect(submit({ spec: tinySpec({ subjects }) })).rejects.toMatchObject({
-      code: 'CONFIG_UNSUPPORTED',
-      message: expect.stringContaining('family mistral'),
-      hint: expect.stringMatching(/gpt2, .*llama/),
-    })
+  /** A folder with this config.json, and weights of its sizes where its family is known. */
+  async function folderOf(raw: Record<string, unknown>, hasWeights = true): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'kvscope-submit-'))
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(raw))
+    const expected = hasWeights ? expectedTensors(readModelConfig(raw, 'tiny')) : []
+    const tensors = expected.map(({ name, shape }) => ({ name, shape, fill() {} }))
+    await writeSafetensors(join(folder, 'model.safetensors'), tensors, {})
+    return folder
+  }
+
+  it('refuses a family that nobody knows here, naming it and those that are known', async () => {
+    const folder = await folderOf({ model_type: 'rwkv', num_hidden_layers: 1 }, false)
+    try {
+      const spec = tinySpec({ subjects: [{ source: { local: { path: folder } } }] })
+      const config = readConfig({ KVSCOPE_MODEL_ROOTS: folder })
+      await expect(submitRun({ db, queues, config }, { spec })).rejects.toMatchObject({
+        code: 'CONFIG_UNSUPPORTED',
+        message: expect.stringContaining('model_type = "rwkv"'),
+        hint: expect.stringMatching(/gpt2, .*llama/),
+      })
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
-  it('takes weight slices of any family whose weights are there, and no others', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'kvscope-qwen-'))
+  it('takes weight slices of a folder whose weights are there, pooled too where its heads pool', async () => {
+    const raw = { model_type: 'qwen2', num_hidden_layers: 1, hidden_size: 8, intermediate_size: 8, vocab_size: 5 }
+    const folder = await folderOf({ ...raw, num_attention_heads: 4, num_key_value_heads: 2 })
     try {
-      const raw = { model_type: 'qwen2', num_hidden_layers: 1, hidden_size: 8, intermediate_size: 8, vocab_size: 5 }
-      const qwen = { ...raw, num_attention_heads: 4, num_key_value_heads: 2 }
-      writeFileSync(join(folder, 'config.json'), JSON.stringify(qwen))
-      const tensors = expectedTensors(readModelConfig(qwen, 'qwen')).map(({ name, shape }) => ({
-        name,
-        shape,
-        fill() {},
-      }))
-      await writeSafetensors(join(folder, 'model.safetensors'), tensors, {})
       const slices = (subject: object) => {
-        const spec = { kind: 'WEIGHT_SLICES', version: 1, subjects: [subject] }
+        const source = { local: { path: folder } }
+        const spec = { kind: 'WEIGHT_SLICES', version: 1, subjects: [{ source, name: 'qwen', ...subject }] }
         return submitRun({ db, queues, config: readConfig({ KVSCOPE_MODEL_ROOTS: folder }) }, { spec })
       }
-      const source = { local: { path: folder } }
-      const { runId } = await slices({ source, name: 'qwen' })
-      expect(await requireRun(db, runId)).toMatchObject({ kind: 'WEIGHT_SLICES', status: 'QUEUED' })
-      const unknown = { code: 'CONFIG_UNSUPPORTED' }
-      await expect(slices({ source, convert: { kvHeads: 1 } })).rejects.toMatchObject(unknown)
-      await expect(slices({ source: { synthetic: { preset: 'mistral-7b' } } })).rejects.toMatchObject(unknown)
+      for (const subject of [{}, { convert: { kvHeads: 1 } }]) {
+        const { runId } = await slices(subject)
+        expect(await requireRun(db, runId)).toMatchObject({ kind: 'WEIGHT_SLICES', status: 'QUEUED' })
+      }
+      await expect(slices({ convert: { kvHeads: 3 } })).rejects.toMatchObject({ code: 'VALIDATION_FAILED' })
     } finally {
       rmSync(folder, { recursive: true })
     }
