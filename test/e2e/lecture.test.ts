@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { auditLecture } from '../../src/architecture/lecture-claims.ts'
 import { processesOf, runCommand, startCommand } from '../support/command-line.ts'
+import { startTestHub } from '../support/hub-server.ts'
 import { until } from '../support/processes.ts'
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
 
@@ -47,16 +48,20 @@ describe('kvscope lecture', () => {
   })
 
   it("replays the lecture's experiment, which its own method's warnings flag, and writes it all on one page", async () => {
-    const model = await writeTinyCheckpoint(join(folder, 'tiny'))
+    const hub = await startTestHub()
+    const commit = hub.pushFolder('lab/tiny', await writeTinyCheckpoint(join(folder, 'tiny')))
     const [page, json] = [join(folder, 'lecture.html'), join(folder, 'lecture.json')]
-    const { code, stdout } = await run('lecture', '--run', '--small', '--gpt2', model, '--out', page, '--json', json)
+    const asked = ['lecture', '--run', '--small', '--gpt2', 'hub:lab/tiny', '--out', page, '--json', json]
+    const { code, stdout } = await runCommand(asked, dataDir, { HF_ENDPOINT: hub.url, HF_HOME: folder })
+    await hub.close()
     expect(code).toBe(0)
-    expect(stdout).toContain(`gpt2: ${model}`)
+    expect(stdout).toContain(`gpt2: lab/tiny of the hub at ${commit}`)
     expect(stdout).toContain('tiny falcon: SYNTHETIC WEIGHTS')
     for (const part of ['AS IT WAS', 'AS IT SHOULD BE', 'THE HONEST PAIR', 'THE HEADS']) expect(stdout).toContain(part)
 
     const { asItWas, asItShouldBe, honestPair, models } = JSON.parse(readFileSync(json, 'utf8'))
     expect(asItWas.spec).toMatchObject({ order: 'GIVEN', warmUp: false, blocks: 1 })
+    expect(asItWas.spec.subjects[0].source.hub).toMatchObject({ repo: 'lab/tiny', commit })
     const cold = asItWas.series.filter(({ phase }: { phase: string }) => phase === 'COLD')
     expect(
       cold.map(({ subject, samples }: { subject: { name: string }; samples: number[] }) => [
