@@ -124,7 +124,12 @@ function headLines(
   const between = ' '.repeat(gap)
   if (shared) {
     const label = ({ kvHead }: Panel) =>
-      pickShort([`${mark} K/V head ${kvHead}, stored once`, `${mark} KV ${kvHead}, once`, `${mark} ${kvHead}`], place)
+      kvHead === null
+        ? pickShort([`${mark} the one latent, stored once`, `${mark} one latent`, mark], place)
+        : pickShort(
+            [`${mark} K/V head ${kvHead}, stored once`, `${mark} KV ${kvHead}, once`, `${mark} ${kvHead}`],
+            place,
+          )
     const readers = ({ heads }: Panel) =>
       pickShort([heads.join(' '), `heads ${formatRanges(heads)}`, formatRanges(heads)], place)
     return [

@@ -32,8 +32,8 @@ function differenceWithin({ heads }: HeadGroup<HeadMatrix>): number {
 }
 
 /**
- * Whether a picture draws what several heads read once: K or V matrices that are the same to the last bit, unless each
- * head's own view is asked for. Attention, W_Q and W_O belong to each head.
+ * Whether a picture draws what several heads read once: K, V or DKV matrices that are the same to the last bit, unless each
+ * head's own view is asked for. Attention and all other matrices belong to each head.
  */
 export function drawsOnce(picture: {
   heads: readonly HeadMatrix[]
@@ -41,8 +41,11 @@ export function drawsOnce(picture: {
   view?: 'shared' | 'heads'
 }): boolean {
   const { heads, quantity, view = 'shared' } = picture
-  if (view !== 'shared' || quantity.name !== 'weights' || !['K', 'V'].includes(quantity.projection)) return false
-  return groupHeads(heads).every((group) => group.kvHead !== null && differenceWithin(group) === 0)
+  if (view !== 'shared' || quantity.name !== 'weights') return false
+  const { projection } = quantity
+  // What makes the latent is no K/V head's.
+  const isShared = (kvHead: number | null) => (kvHead === null ? projection === 'DKV' : ['K', 'V'].includes(projection))
+  return groupHeads(heads).every((group) => isShared(group.kvHead) && differenceWithin(group) === 0)
 }
 
 /**

@@ -18,7 +18,8 @@ export function matrixDimensions(projection: Projection): [string, string] {
     case 'UV':
       return ['latent', 'd_head']
     case 'QUK':
-      return ['d_model', 'latent']
+      // d_model, or the rank of compressed queries
+      return ['query input', 'latent']
     case 'UVO':
       return ['latent', 'd_model']
     default:

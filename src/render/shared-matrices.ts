@@ -87,7 +87,7 @@ export function drawSharedMatrices(picture: {
         const x = Math.round(centre - (matrix.columns * cell) / 2)
         const bottom = y + labelHeight + readers + highest
         const heads = group.heads.map(({ head }) => head)
-        const label = `K/V head ${group.kvHead}`
+        const label = group.kvHead === null ? 'the one latent' : `K/V head ${group.kvHead}`
         parts.push(
           drawMark(subject.kind, theme, centre - textWidth(label, 12) / 2 - 8, y + 1, 12),
           textAt(centre + 8, y + 11.5, label, { anchor: 'middle' }),
