@@ -1,6 +1,7 @@
 import { createHash, type Hash, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { addressOf, type HubFile, type PinnedModel } from './hub.ts'
@@ -132,15 +133,17 @@ async function hashStart(handle: FileHandle, part: string, file: HubFile): Promi
   return { hash, length: size }
 }
 
-/** A part whose writer was killed is free this long after its last byte, also on a machine that sees no such process. */
-const abandonedAfterMs = 60_000
+/** A part of another machine, or container, that shares the cache is free this long after its last byte. */
+const abandonedAfterMs = 10 * 60_000
+/** This machine, in a part's name: whether its writer lives can be seen here only. */
+const here = createHash('sha1').update(hostname()).digest('hex').slice(0, 6)
 
 /**
  * A name for this attempt alone: that of an unfinished file, taken over by renaming it, which only one can, or a new one.
  * So two processes that want one file do not write into each other's.
  */
 async function claimPart(blob: string): Promise<string> {
-  const mine = `${blob}.${process.pid}-${randomBytes(4).toString('hex')}.incomplete`
+  const mine = `${blob}.${here}-${process.pid}-${randomBytes(4).toString('hex')}.incomplete`
   for (const left of await unfinished(blob)) {
     const taken = await rename(left, mine).then(
       () => true,
@@ -167,12 +170,12 @@ async function unfinished(blob: string): Promise<string[]> {
   return found.sort((a, b) => b.size - a.size).map(({ path }) => path)
 }
 
-/** `incomplete` belongs to nobody; PID-RANDOM.incomplete to its process while it lives. Python's parts are its own. */
+/** `incomplete` belongs to nobody; HOST-PID-RANDOM.incomplete to its process while it lives. Python's are its own. */
 function isFree(rest: string, mtimeMs: number): boolean {
   if (rest === 'incomplete') return true
-  const [, pid] = /^(\d+)-[0-9a-f]{8}\.incomplete$/.exec(rest) ?? []
-  if (pid === undefined || Number(pid) === process.pid) return false
-  return !isRunning(Number(pid)) && Date.now() - mtimeMs > abandonedAfterMs
+  const [, host, pid] = /^([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.incomplete$/.exec(rest) ?? []
+  if (host === undefined) return false
+  return host === here ? !isRunning(Number(pid)) : Date.now() - mtimeMs > abandonedAfterMs
 }
 
 /** What keeps the cache from being written, in words; other errors as they are. */

@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runCommand } from '../support/command-line.ts'
+import { runCommand, startCommand } from '../support/command-line.ts'
 import { startTestHub, type TestHub } from '../support/hub-server.ts'
+import { until } from '../support/processes.ts'
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kvscope-hub-e2e-'))
@@ -20,20 +21,22 @@ beforeAll(async () => {
   commit = server.pushFolder('lab/tiny', folder)
   server.pushFolder('lab/tiny', folder, 'refs/pr/3')
   server.protect('lab/tiny', secret, 'gated')
+  variables = { HF_ENDPOINT: server.url, HF_HOME: root, HF_HUB_CACHE: cache, HF_TOKEN: secret }
 })
 afterAll(async () => {
   await server.close()
   await rm(root, { recursive: true, force: true })
 })
 
-const kvscope = (args: string[], variables: Record<string, string> = {}) =>
-  runCommand(args, dataDir, {
-    HF_ENDPOINT: server.url,
-    HF_HOME: root,
-    HF_HUB_CACHE: cache,
-    HF_TOKEN: secret,
-    ...variables,
-  })
+let variables: Record<string, string>
+const kvscope = (args: string[], other: Record<string, string> = {}) =>
+  runCommand(args, dataDir, { ...variables, ...other })
+/** bytes of the largest file that is not whole yet */
+const partOf = (blobs: string) =>
+  Math.max(
+    0,
+    ...readdirSync(blobs).map((name) => (name.endsWith('.incomplete') ? statSync(join(blobs, name)).size : 0)),
+  )
 
 describe('the command line with models of a hub', { timeout: 120_000 }, () => {
   it('describes one by its headers, and leaves its weights where they are', async () => {
@@ -53,6 +56,20 @@ describe('the command line with models of a hub', { timeout: 120_000 }, () => {
     const absent = await kvscope(['generate', '--model', 'hub:lab/none', '--prompt', 'a', '--tokens', '1'])
     expect(absent.stderr).toMatch(/^error NOT_FOUND: .* shows no model lab\/none/)
     expect(refused.stderr + absent.stderr).not.toMatch(/hf_/)
+  })
+
+  it('goes on where a process was killed, with what had come by then', async () => {
+    server.failNext('!model.safetensors', { stallAfter: 5000 })
+    const generate = ['generate', '--model', 'hub:lab/tiny', '--prompt', 'abc', '--tokens', '2', '--json']
+    const killed = startCommand(generate, dataDir, variables)
+    const blobs = join(cache, 'models--lab--tiny/blobs')
+    await until('a part of the weights', () => existsSync(blobs) && partOf(blobs) === 5000)
+    killed.process.kill('SIGKILL')
+    await killed.ended
+    server.requests.length = 0
+    expect((await kvscope(generate)).code).toBe(0)
+    const ranges = server.requests.filter(({ path }) => path.includes('!model.safetensors')).map(({ range }) => range)
+    expect(ranges).toEqual(['bytes=5000-'])
   })
 
   it('generates with one, and then without a network', async () => {
