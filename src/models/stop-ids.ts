@@ -8,13 +8,14 @@ import { AppError } from '../errors.ts'
 
 /**
  * Token ids that end a text: `eos_token_id` of the folder's generation_config.json, as transformers has it, or of
- * config.json where the first is not there or says nothing. Empty where neither says.
+ * config.json, or its text part's, where the first is not there or says nothing. Empty where none says.
  * @throws AppError CHECKPOINT_INVALID naming the file and the value that is no token id
  */
 export async function readStopIds({ directory, config }: Checkpoint): Promise<ReadonlySet<number>> {
   const path = await fileInside(directory, 'generation_config.json')
   const stated = path === null ? null : readIds((await readJson(path)).eos_token_id, path)
-  return new Set(stated ?? readIds(config.eos_token_id, join(directory, 'config.json')) ?? [])
+  const text = isRecord(config.text_config) ? config.text_config.eos_token_id : undefined
+  return new Set(stated ?? readIds(config.eos_token_id ?? text, join(directory, 'config.json')) ?? [])
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {

@@ -44,6 +44,12 @@ describe('the ids that end a text', () => {
     expect([...(await readStopIds(checkpoint({ eos_token_id: 7 })))]).toEqual([7])
   })
 
+  it('are those of the text part where a model that also sees pictures says them there alone', async () => {
+    const nested = { text_config: { eos_token_id: [1, 106] } }
+    expect([...(await readStopIds(checkpoint(nested)))]).toEqual([1, 106])
+    expect([...(await readStopIds(checkpoint({ ...nested, eos_token_id: 7 })))]).toEqual([7])
+  })
+
   it.each([['"</s>"'], ['[1, -2]'], ['1.5'], ['{}']])('refuses %s with value and file', async (value) => {
     writeGeneration(`{"eos_token_id": ${value}}`)
     await expect(readStopIds(checkpoint({}))).rejects.toMatchObject({
