@@ -5,8 +5,9 @@ import type { Phase } from '../stats/measured-series.ts'
  *
  * checkpoint     a folder in Hugging Face layout (config.json, model.safetensors or shards, tokenizer.json), or
  *                *synthetic* weights made from a config and a seed
- * model source   where a subject's model comes from: `local` (a folder under an allowed root), `synthetic` (a preset,
- *                fields of its config may be overridden), `config` (a bare config.json: sizes only, nothing to run)
+ * model source   where a subject's model comes from: `hub` (a repository and a revision, pinned to a commit), `local` (a
+ *                folder under an allowed root), `synthetic` (a preset, fields of its config may be overridden), `config` (a
+ *                bare config.json: sizes only, nothing to run)
  * attention kind MHA, GQA, MQA or MLA
  * KV group       the query heads that share one K/V head
  * run            one job's execution of one spec
