@@ -17,6 +17,8 @@ export const gptNeo: ModelFamily = {
       fields.layers('num_layers', 'num_hidden_layers'),
       fields.size('num_heads', 'num_attention_heads'),
     ]
+    requireAlike(fields, 'num_layers', 'num_hidden_layers')
+    requireAlike(fields, 'num_heads', 'num_attention_heads')
     const hiddenSize = fields.size('hidden_size')
     const headDim = splitEvenly(hiddenSize, heads, 'num_heads')
     const kvHeads = fields.sizeOr(heads, 'num_key_value_heads')
@@ -77,6 +79,14 @@ export const gptNeo: ModelFamily = {
   keyTensor: (layer) => ({ name: `h.${layer}.attn.attention.k_proj.weight`, axis: 0, holds: 'K' }),
   withKvHeads: (raw, kvHeads) => ({ ...raw, num_key_value_heads: kvHeads }),
   ignorable: () => [/^h\.\d+\.attn\.attention\.(bias|masked_bias)$/],
+}
+
+/** transformers has two names for one number. @throws AppError CONFIG_UNSUPPORTED where both are set and differ */
+function requireAlike(fields: Fields, name: string, other: string): void {
+  const [value, again] = [fields.any(name), fields.any(other)]
+  if (value !== undefined && again !== undefined && value !== again) {
+    unsupported(other, again, `${name} says ${String(value)}, and both mean the same`)
+  }
 }
 
 /**

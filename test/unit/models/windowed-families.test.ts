@@ -34,6 +34,8 @@ describe('families with windows', () => {
     ['a StarCoder2 with a gated MLP', { ...starcoder2, mlp_type: 'gated' }, 'mlp_type'],
     ['a StarCoder2 whose biases are no flag', { ...starcoder2, use_bias: 'yes' }, 'use_bias'],
     ['a GPT-Neo with a window of another name', { ...gptNeo, sliding_window: 8 }, 'sliding_window'],
+    ['a GPT-Neo whose two counts of heads differ', { ...gptNeo, num_attention_heads: 8 }, 'num_attention_heads'],
+    ['a GPT-Neo whose two counts of layers differ', { ...gptNeo, num_hidden_layers: 8 }, 'num_hidden_layers'],
     ['a GPT-Neo with another activation', { ...gptNeo, activation_function: 'mish' }, 'mish'],
     ['a GPT-Neo with too few kinds of layers', { ...gptNeo, attention_types: [[['global'], 3]] }, 'attention_types'],
     [
@@ -60,6 +62,14 @@ describe('families with windows', () => {
       [['global'], 3],
     ]
     expect(windows({ ...gptNeo, attention_types: blocks })).toEqual([8, null, null, null])
+    const spelled = {
+      ...gptNeo,
+      num_heads: undefined,
+      num_layers: undefined,
+      num_attention_heads: 4,
+      num_hidden_layers: 4,
+    }
+    expect(windows(spelled)).toEqual([null, 8, null, 8])
     expect(windows({ ...gptNeo, attention_types: undefined, num_layers: 24, window_size: undefined })).toEqual(
       Array.from({ length: 24 }, (_, layer) => (layer % 2 === 0 ? null : 256)),
     )
