@@ -78,6 +78,15 @@ export function ropeOf(
 }
 
 /**
+ * The length in tokens up to which a sequence is turned alike, however long it is: beyond it LongRoPE goes over to its long
+ * factors at once, and dynamic scaling turns by another base with every token. Infinite for all other embeddings.
+ */
+export function fixedRopeLength(config: ModelConfig): number {
+  const scaling = config.ropeTheta === null ? undefined : ropeOf(config).scaling
+  return scaling?.type === 'dynamic' ? scaling.trainedLength : ropeSwitch(config)
+}
+
+/**
  * The length in tokens beyond which LongRoPE turns every position, the earlier ones too, by other factors; infinite for all
  * other embeddings.
  */

@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../architecture/model-config.ts'
+import { fixedRopeLength, ropeSwitch } from '../architecture/rope.ts'
 import { AppError } from '../errors.ts'
 import { argmax } from './generate.ts'
 import type { Logits, RunnableModel } from './runner.ts'
@@ -43,6 +44,7 @@ export async function captureAttention(
 ): Promise<number[]> {
   const size = prompt.length + generatedTokens
   ensurePositions(model.config, prompt.length, generatedTokens)
+  ensureOneTurning(model.config, prompt.length, generatedTokens, chunk)
   const cache = model.createCache(1, size)
   const tokens: number[] = []
   const step = async (next: readonly number[]): Promise<Logits> => {
@@ -77,6 +79,23 @@ function likeliest(logits: Float32Array): number {
     'CHECKPOINT_INVALID',
     `the next token cannot be chosen: a logit is ${broken ?? logits[token]}`,
     'Weights that hold NaN or infinity give such logits: download the checkpoint again, or look at its weights.',
+  )
+}
+
+/**
+ * A prompt in pieces is turned by the lengths that it has piece by piece: by other angles than in one piece, where those
+ * follow the length.
+ * @throws AppError CONTEXT_EXCEEDED where it would be
+ */
+function ensureOneTurning(config: ModelConfig, prompt: number, generatedTokens: number, chunk: number): void {
+  const fixed = fixedRopeLength(config)
+  const inPieces = prompt > chunk && prompt > fixed
+  const goesOver = prompt <= ropeSwitch(config) && prompt + generatedTokens > ropeSwitch(config)
+  if (!inPieces && !goesOver) return
+  throw new AppError(
+    'CONTEXT_EXCEEDED',
+    `${prompt} tokens and ${generatedTokens} to generate: ${config.name} turns all positions otherwise once there are more than ${fixed}, and its maps are recorded in pieces of ${chunk} tokens and one by one`,
+    `Take at most ${fixed} tokens in all.`,
   )
 }
 

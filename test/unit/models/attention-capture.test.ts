@@ -130,4 +130,29 @@ describe('captured attention', () => {
     })
     expect(pieces).toEqual([])
   })
+
+  it.each([
+    ['dynamic scaling in pieces', { type: 'dynamic', factor: 9 }, 150, 0, 64, false],
+    ['dynamic scaling in one piece', { type: 'dynamic', factor: 9 }, 150, 3, 192, true],
+    ['dynamic scaling within the trained length', { type: 'dynamic', factor: 9 }, 100, 0, 64, true],
+    ['LongRoPE that goes over while tokens are made', 'longrope', 126, 5, 192, false],
+    ['LongRoPE in pieces', 'longrope', 150, 0, 64, false],
+    ['LongRoPE by its long factors alone', 'longrope', 150, 3, 192, true],
+  ] as const)('by %s is recorded only where it is that in one piece', async (...row) => {
+    const [, kind, length, generatedTokens, chunk, recorded] = row
+    const longrope = {
+      type: 'longrope',
+      short_factor: [1, 1],
+      long_factor: [2, 3],
+      original_max_position_embeddings: 128,
+    }
+    const scaling = kind === 'longrope' ? longrope : kind
+    const raw = { ...checkpoint.config, max_position_embeddings: 128, rope_parameters: scaling }
+    const stretched = { ...readModelConfig(raw, 'gqa'), contextLength: 400 }
+    const model = await loadModel(checkpoint, stretched, { provider: 'cpu', threads: 1, attention: true })
+    const request = { prompt: prompt.slice(0, length), generatedTokens, chunk, layers: [0, 1] }
+    const recording = captureAttention(model, request, () => {}).finally(() => model.close())
+    if (recorded) expect(await recording).toHaveLength(length + generatedTokens)
+    else await expect(recording).rejects.toMatchObject({ code: 'CONTEXT_EXCEEDED' })
+  })
 })
