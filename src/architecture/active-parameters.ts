@@ -1,5 +1,5 @@
 import { expectedTensors } from './expected-tensors.ts'
-import type { ModelConfig } from './model-config.ts'
+import type { ExpectedTensor, ModelConfig, RoutedExperts } from './model-config.ts'
 import { usedShare } from './routed-experts.ts'
 
 /**
@@ -14,12 +14,28 @@ export function activeParameterCount(config: ModelConfig): number {
   return Math.round(total)
 }
 
+/** How many experts a layer has and a token goes through; null without experts. */
+export function routedExperts(config: ModelConfig): RoutedExperts | null {
+  return firstRouted(config)?.routed ?? null
+}
+
+/** Plans ask again and again, and DeepSeek-V3 has 45,000 tensors to list. */
+const known = new WeakMap<ModelConfig, ExpectedTensor | null>()
+
+function firstRouted(config: ModelConfig): ExpectedTensor | null {
+  const seen = known.get(config)
+  if (seen !== undefined) return seen
+  const found = expectedTensors(config).find(({ routed }) => routed !== undefined) ?? null
+  known.set(config, found)
+  return found
+}
+
 /**
  * Values a token that one layer's experts hold at once in a step: its copies, results and products inside, once an expert
  * that it goes to; 0 without experts.
  */
 export function routedWidth(config: ModelConfig): number {
-  const tensor = expectedTensors(config).find(({ routed }) => routed !== undefined)
+  const tensor = firstRouted(config)
   if (tensor?.routed === undefined) return 0
   const inner = tensor.shape.reduce((product, size) => product * size, 1) / config.hiddenSize
   return tensor.routed.chosen * (4 * config.hiddenSize + 2 * inner)

@@ -1,4 +1,5 @@
 import { type Fields, unsupported } from './fields.ts'
+import { requireListable } from './routed-experts.ts'
 
 /** Widths of multi-head latent attention (DeepSeek-AI 2024, DeepSeek-V2, section 2.1), in config.json's words. */
 export interface MlaSizes {
@@ -44,9 +45,6 @@ export interface DeepSeekExperts {
   normalized: boolean
 }
 
-/** Experts of all layers that may be listed by name: twice DeepSeek-V3's 61 x 256. */
-const mostExperts = 32_768
-
 /**
  * Where a field is missing it is what transformers' configuration class of the generation has; a config without
  * n_routed_experts is dense.
@@ -55,9 +53,7 @@ const mostExperts = 32_768
 export function readDeepSeekExperts(fields: Fields): DeepSeekExperts {
   const third = fields.any('model_type') === 'deepseek_v3'
   const experts = fields.countOr(0, 'n_routed_experts')
-  if (experts * fields.layers('num_hidden_layers') > mostExperts) {
-    unsupported('n_routed_experts', experts, `all layers together may have ${mostExperts} experts`)
-  }
+  requireListable('n_routed_experts', experts, fields.layers('num_hidden_layers'))
   const grouped = third || fields.any('topk_method') === 'group_limited_greedy'
   const count = grouped ? fields.sizeOr(third ? 8 : 1, 'n_group') : 1
   const best = grouped ? fields.sizeOr(third ? 4 : 1, 'topk_group') : 1
@@ -73,6 +69,10 @@ export function readDeepSeekExperts(fields: Fields): DeepSeekExperts {
     normalized: fields.flag(third, 'norm_topk_prob'),
   }
   if (experts > 0) requireWhole(read, count)
+  // Its groups are as good as their two best experts.
+  if (third && read.groups && experts / count < 2) {
+    unsupported('n_group', count, `of ${experts} experts a group has only one, and two are compared`)
+  }
   return read
 }
 

@@ -2,7 +2,7 @@ import type { ModelFamily } from './family.ts'
 import { type Fields, readFields, unsupported } from './fields.ts'
 import { llamaShared, llamaTensors, readLlamaLike } from './llama-layout.ts'
 import type { ExpectedTensor, ModelConfig, RoutedExperts } from './model-config.ts'
-import { routedTo } from './routed-experts.ts'
+import { requireListable, routedTo } from './routed-experts.ts'
 import { indices, matrix } from './tensor-list.ts'
 import { withWindows } from './windows.ts'
 
@@ -27,6 +27,7 @@ export const mixtral: ModelFamily = {
 export function readMixtralExperts(fields: Fields): RoutedExperts {
   const experts = fields.size('num_local_experts')
   const chosen = fields.size('num_experts_per_tok')
+  requireListable('num_local_experts', experts, fields.layers('num_hidden_layers'))
   if (chosen > experts) unsupported('num_experts_per_tok', chosen, `there are ${experts} experts`)
   return { experts, chosen }
 }

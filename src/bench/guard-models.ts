@@ -1,3 +1,4 @@
+import { routedExperts } from '../architecture/active-parameters.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
 import { parameterCount } from '../architecture/parameters.ts'
 import type { Warning } from '../stats/measured-series.ts'
@@ -8,6 +9,7 @@ const sizes = {
   layers: ({ layers }) => layers,
   'hidden size': ({ hiddenSize }) => hiddenSize,
   'MLP width': ({ intermediateSize }) => intermediateSize,
+  'experts a token': (config) => expertsBy(config),
   'query heads': ({ heads }) => heads,
   'head dim': ({ headDim }) => headDim,
   vocabulary: ({ vocabularySize }) => vocabularySize,
@@ -40,4 +42,9 @@ export function modelWarnings(subjects: readonly Pick<SubjectPlan, 'name' | 'con
 function positionsBy({ raw, ropeTheta }: ModelConfig): string {
   if (raw.alibi === true) return 'ALiBi'
   return ropeTheta === null ? 'learned' : 'rotary'
+}
+
+function expertsBy(config: ModelConfig): string {
+  const routed = routedExperts(config)
+  return routed === null ? 'none' : `${routed.chosen} of ${routed.experts}`
 }

@@ -1,3 +1,4 @@
+import { routedWidth } from '../architecture/active-parameters.ts'
 import { kvCacheBytes } from '../architecture/kv-bytes.ts'
 import { latentStepValues } from '../architecture/latent-step.ts'
 import type { ModelConfig } from '../architecture/model-config.ts'
@@ -121,7 +122,8 @@ export function passMemory(
   const run = { attention: config.attention.slice(0, layersRun) }
   const cacheOf = (contextLength: number) => kvCacheBytes(run, { contextLength, bitsPerValue: 8 * bytesPerFloat })
   const scores = scoreTensors * config.heads * rows * tokens * bytesPerFloat
-  const inside = 2 * config.intermediateSize + 6 * config.hiddenSize + latentStepValues(config)
+  const forward = Math.max(2 * config.intermediateSize, routedWidth(config))
+  const inside = forward + 6 * config.hiddenSize + latentStepValues(config)
   const activations = rows * inside * bytesPerFloat
   const inFloats = heads * rows * tokens * bytesPerFloat
   return {

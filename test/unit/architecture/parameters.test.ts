@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { activeParameterCount } from '../../../src/architecture/active-parameters.ts'
+import { activeParameterCount, routedExperts, routedWidth } from '../../../src/architecture/active-parameters.ts'
 import { expectedTensors } from '../../../src/architecture/expected-tensors.ts'
 import { parameterCount } from '../../../src/architecture/parameters.ts'
 import { findPreset, presets } from '../../../src/architecture/presets.ts'
@@ -66,6 +66,13 @@ describe('parameterCount', () => {
     ['deepseek-v3', 37.6], // "37B" likewise
   ])('counts of the experts of %s those that a token goes through: %d billion', (name, billions) => {
     expect(activeParameterCount(configOf(name)) / 1e9).toBeCloseTo(billions, 1)
+  })
+
+  it('holds twice in a step what a token takes to its two experts', () => {
+    expect(routedWidth(configOf('mixtral-8x7b'))).toBe(2 * (4 * 4096 + 2 * 14_336))
+    expect(routedExperts(configOf('deepseek-v3'))).toEqual({ experts: 256, chosen: 8 })
+    expect(routedWidth(configOf('llama-3.1-8b'))).toBe(0)
+    expect(routedExperts(configOf('llama-3.1-8b'))).toBeNull()
   })
 
   it('counts every parameter of a model without experts as active', () => {

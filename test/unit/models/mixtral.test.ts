@@ -29,6 +29,7 @@ describe('mixtral', () => {
   it.each([
     [{ num_experts_per_tok: 6 }, 'num_experts_per_tok = 6: there are 5 experts'],
     [{ num_local_experts: null }, 'num_local_experts'],
+    [{ num_local_experts: 20_000 }, 'num_local_experts = 20000'],
     [{ num_local_experts: 8.5 }, 'num_local_experts'],
     [{ attention_bias: true }, 'attention_bias'],
     [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
