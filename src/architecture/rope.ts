@@ -73,6 +73,8 @@ export function ropeOf(
   const originalLength = typeof stated === 'number' ? stated : (defaults.originalLength ?? null)
   const contextLength = writtenLength(raw) ?? config.contextLength
   const scaling = readRopeScaling(parameters, { contextLength, originalLength })
+  if (scaling?.type === 'dynamic' && width === 2)
+    unsupported(`${parameters.field}.type`, 'dynamic', 'it turns 2 values')
   if (scaling?.type === 'longrope') requirePairs(parameters, scaling, width / 2)
   return scaling === null ? { width, theta } : { width, theta, scaling }
 }
@@ -124,7 +126,8 @@ function writtenLength({ max_position_embeddings: length }: Raw): number | null 
 function ropeParameters(raw: Raw, type: LayerType): RopeParameters & { byType?: true } {
   const [older, newer] = [readObject(raw, 'rope_scaling'), readObject(raw, 'rope_parameters')]
   if (newer === null) return { field: 'rope_scaling', values: older ?? {} }
-  if (older !== null && JSON.stringify(older) !== JSON.stringify(newer)) {
+  const says = older !== null && Object.keys(older).length > 0
+  if (says && JSON.stringify(older) !== JSON.stringify(newer)) {
     unsupported('rope_scaling', older, 'rope_parameters says something else')
   }
   if (!layerTypes.some((key) => key in newer)) return { field: 'rope_parameters', values: newer }

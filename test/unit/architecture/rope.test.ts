@@ -28,6 +28,11 @@ describe('the rotary embedding of a config', () => {
     expect(rope({ rope_parameters: { rope_theta: 7000, rope_type: type, ...fields } })).toEqual(older)
   })
 
+  it('is that of rope_parameters beside a rope_scaling that says nothing', () => {
+    const parameters = { rope_theta: 5000, rope_type: 'linear', factor: 2 }
+    expect(rope({ rope_parameters: parameters, rope_scaling: {} })).toMatchObject({ theta: 5000 })
+  })
+
   it('takes the length beside the rotary fields before the one among them, as transformers does', () => {
     const among = { type: 'yarn', factor: 4, original_max_position_embeddings: 512 }
     expect(rope({ rope_scaling: among }).scaling).toMatchObject({ originalLength: 512 })
@@ -86,6 +91,11 @@ describe('the rotary embedding of a config', () => {
     ['a part that leaves an odd number', { partial_rotary_factor: 0.4 }, 'partial_rotary_factor'],
     ['a part beyond the whole', { rope_parameters: { partial_rotary_factor: 2 } }, 'partial_rotary_factor'],
     ['a factor that is no number', { rope_scaling: { type: 'linear', factor: '2' } }, 'rope_scaling.factor'],
+    [
+      'dynamic scaling of two values',
+      { rope_scaling: { type: 'dynamic', factor: 2 }, partial_rotary_factor: 0.25 },
+      'rope_scaling.type',
+    ],
     ['a field of another scaling', { rope_scaling: { type: 'linear', factor: 2, beta_fast: 3 } }, 'beta_fast'],
     ['a base below zero', { rope_parameters: { rope_theta: -1 } }, 'rope_parameters.rope_theta'],
     [
