@@ -31,14 +31,21 @@ export async function pinModel(hub: Hub, model: HubModel): Promise<PinnedModel> 
   return { ...model, commit: commit ?? '' }
 }
 
-/** The folder of a pinned model where everything that kvscope reads of it is in the cache; null where something is not. */
-export async function findSnapshot(hub: Hub, { repo, commit }: PinnedModel): Promise<string | null> {
+/**
+ * The folder of a pinned model where the cache has it; null where something is missing.
+ * @param what `all`: everything that kvscope reads; `weights`: what says what the model is, without its tokenizer. Of what
+ * Python has fetched it is not known which small files the repository lacks; without a network that does not matter
+ */
+export async function findSnapshot(
+  hub: Hub,
+  { repo, commit }: PinnedModel,
+  what: 'all' | 'weights' = hub.settings.offline ? 'weights' : 'all',
+): Promise<string | null> {
   const { snapshots, absent } = repoCache(hub.settings.cacheDir, repo)
   const folder = join(snapshots, commit)
   if (!(await isPresent(join(folder, 'config.json')))) return null
   for (const name of smallNames) {
-    // Without a network it has to do with what is there.
-    if (hub.settings.offline || (await isPresent(join(folder, name)))) continue
+    if (what === 'weights' || (await isPresent(join(folder, name)))) continue
     if (!(await isPresent(join(absent, commit, name)))) return null
   }
   const weights = await weightNames(folder, (name) => isPresent(join(folder, name)))

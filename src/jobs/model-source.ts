@@ -74,7 +74,7 @@ export async function readExport(
 async function describeHub({ hub: { repo, revision, commit } }: HubSource, settings: HubSettings): Promise<ReadSource> {
   const hub = await connectHub(settings)
   const model = commit === null ? await pinModel(hub, { repo, revision }) : { repo, revision, commit }
-  const folder = await findSnapshot(hub, model)
+  const folder = await findSnapshot(hub, model, 'weights')
   if (folder !== null) return describeFolder(await openCheckpoint(folder))
   const remote = await openRemoteHeaders(hub, model)
   const shapes = new Map([...remote.tensors, ...remote.unread].map(([name, { shape }]) => [name, shape]))

@@ -3,13 +3,16 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readModelConfig } from '../../../src/architecture/read-config.ts'
 import { nameOfFolder, repoCache } from '../../../src/checkpoints/hub-cache.ts'
 import { connectHub, type Hub } from '../../../src/checkpoints/hub-request.ts'
 import { fetchSnapshot, findSnapshot, pinModel } from '../../../src/checkpoints/hub-snapshot.ts'
 import { openCheckpoint } from '../../../src/checkpoints/open.ts'
 import { readConfig } from '../../../src/config.ts'
+import { loadModel } from '../../../src/models/runner.ts'
 import { startTestHub, type TestHub } from '../../support/hub-server.ts'
 import { pytorchFile } from '../../support/pytorch-archive.ts'
+import { rewriteCheckpoint } from '../../support/rewritten-checkpoint.ts'
 import { writeTinyCheckpoint } from '../../support/tiny-checkpoint.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'kvscope-hub-'))
@@ -114,6 +117,44 @@ describe('a model that is fetched', () => {
       await expect(fetchModel(offline, asked)).rejects.toMatchObject({ code: 'HUB_UNAVAILABLE' })
     }
     expect(server.requests).toEqual([])
+  })
+
+  it('is looked at where Python has fetched it, which small files it lacks or not', async () => {
+    const hub = await hubOf()
+    const snapshot = await fetchModel(hub)
+    await rm(repoCache(hub.settings.cacheDir, 'lab/tiny').absent, { recursive: true })
+    server.requests.length = 0
+    expect(await findSnapshot(hub, { ...model, commit }, 'weights')).toBe(snapshot)
+    expect(await findSnapshot(hub, { ...model, commit })).toBeNull()
+    expect(await fetchModel(hub)).toBe(snapshot)
+    expect(bodies()).toEqual([])
+  })
+
+  it('runs from its shards as the same weights in one file do', async () => {
+    const whole = await openCheckpoint(folder)
+    server.pushFolder('lab/three', await rewriteCheckpoint(whole, join(home, 'shards'), { dtype: 'F32', shards: 3 }))
+    server.pushFolder('lab/single', await rewriteCheckpoint(whole, join(home, 'one'), { dtype: 'F32' }))
+    const logitsOf = async (repo: string) => {
+      const checkpoint = await openCheckpoint(await fetchModel(await hubOf(), { repo, revision: 'main' }))
+      const files = new Set([...checkpoint.tensors.values()].map(({ file }) => file)).size
+      const options = { provider: 'cpu', threads: 1 } as const
+      const running = await loadModel(checkpoint, readModelConfig(checkpoint.config, repo), options)
+      const { data } = await running.forward([[1, 2, 3]], running.createCache())
+      await running.close()
+      return { files, data }
+    }
+    const [shards, one] = [await logitsOf('lab/three'), await logitsOf('lab/single')]
+    expect([shards.files, one.files]).toEqual([3, 1])
+    expect(shards.data).toEqual(one.data)
+  })
+
+  it('is refused where its index names a shard that is not there', async () => {
+    const index = JSON.stringify({ weight_map: { a: '1.safetensors' } })
+    server.push('lab/torn', { 'config.json': '{}', 'model.safetensors.index.json': index })
+    await expect(fetchModel(await hubOf(), { repo: 'lab/torn', revision: 'main' })).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('has no 1.safetensors'),
+    })
   })
 
   it('is one model for two that fetch it at the same time', async () => {
