@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readChildEnvironment, readConfig } from '../../src/config.ts'
 
@@ -59,6 +60,34 @@ describe('the configuration', () => {
     expect(config.modelRoots).toEqual([resolve('one'), resolve('/two')])
   })
 
+  it("means by the hub's variables what Python means by them", () => {
+    const { hub } = readConfig({ XDG_CACHE_HOME: '/cache' })
+    expect(hub).toEqual({
+      endpoint: 'https://huggingface.co',
+      token: null,
+      tokenFile: resolve('/cache/huggingface/token'),
+      cacheDir: resolve('/cache/huggingface/hub'),
+      offline: false,
+    })
+    const home = readConfig({
+      HF_HOME: '~/hf',
+      HF_TOKEN: ' hf_secret\n',
+      HF_ENDPOINT: 'https://mirror.example/hf/',
+    }).hub
+    expect(home).toMatchObject({ token: 'hf_secret', endpoint: 'https://mirror.example/hf' })
+    expect(home.cacheDir).toBe(join(homedir(), 'hf', 'hub'))
+    expect(readConfig({ HF_HOME: '/hf', HF_HUB_CACHE: '/models' }).hub.cacheDir).toBe(resolve('/models'))
+    for (const [text, offline] of [
+      ['1', true],
+      ['True', true],
+      ['ON', true],
+      ['0', false],
+      ['no', false],
+    ] as const) {
+      expect(readConfig({ HF_HUB_OFFLINE: text }).hub.offline, text).toBe(offline)
+    }
+  })
+
   it('passes no secret to a process that runs models', () => {
     const passed = readChildEnvironment({
       PATH: '/bin',
@@ -67,6 +96,7 @@ describe('the configuration', () => {
       REDIS_URL: 'redis://:secret@queue',
       KVSCOPE_TOKENS: 'a:0123456789abcdef',
       AWS_SECRET_ACCESS_KEY: 'secret',
+      HF_TOKEN: 'hf_secret',
     })
     expect(passed).toEqual({ PATH: '/bin', CUDA_VISIBLE_DEVICES: '0' })
   })
