@@ -107,6 +107,8 @@ export const runDocument = /* GraphQL */ `
     name
     model {
       name family attentionKind layers heads kvHeads keyDim valueDim hiddenSize contextLength vocabularySize parameters
+      activeParameters
+      parameterParts { name parameters tensors }
       kvBytesPerToken
       layerAttention { layers kind kvHeads window kvBytesPerToken }
       votes { by kind evidence }

@@ -28,6 +28,8 @@ export function subject(
       attentionKind: kind,
       kvHeads,
       parameters: 354_823_168 - 24 * 2 * 1024 * 64 * (16 - kvHeads),
+      activeParameters: null,
+      parameterParts: [],
       kvBytesPerToken: 24 * 2 * kvHeads * 64 * 2,
       layerAttention: [],
       votes: [],
