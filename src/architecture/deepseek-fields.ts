@@ -70,7 +70,7 @@ export function readDeepSeekExperts(fields: Fields): DeepSeekExperts {
   }
   if (experts > 0) requireWhole(read, count)
   // Its groups are as good as their two best experts.
-  if (third && read.groups && experts / count < 2) {
+  if (third && experts > 0 && read.groups && experts / count < 2) {
     unsupported('n_group', count, `of ${experts} experts a group has only one, and two are compared`)
   }
   return read

@@ -84,12 +84,15 @@ export async function fetchCheckpoint(
   return { folder, pinned: `hub:${source.hub.repo}@${source.hub.commit}` }
 }
 
-/** The same as runnableSource, or a bare config.json, which has sizes only. */
+/**
+ * The same as runnableSource, or a bare config.json, which has sizes only. ORG/NAME where no such folder is stands for the
+ * hub's model too: to look at one costs a few kB, so nothing great is fetched for a mistyped path.
+ */
 export async function anySource(model: string): Promise<NamedSource<ModelSource>> {
-  const hub = hubSource(model)
-  if (hub !== null) return { source: { hub: { ...hub.hub, commit: null } }, roots: [] }
   const path = resolve(model)
   const found = await stat(path).catch(() => null)
+  const hub = hubSource(model) ?? (found === null && isOrgAndName(model) ? { hub: parseHubModel(model) } : null)
+  if (hub !== null) return { source: { hub: { ...hub.hub, commit: null } }, roots: [] }
   if (!found?.isFile()) return hereSource(model, 0)
   const config = parseConfig(await readFile(path, 'utf8'), model)
   return { source: { config: { _name_or_path: basename(path), ...config } }, roots: [] }
@@ -117,6 +120,11 @@ function parseConfig(text: string, model: string): Record<string, never> {
     `${model} holds no JSON object`,
     'Give a config.json, a folder or the name of a preset.',
   )
+}
+
+/** `tiiuae/falcon-40b`, `org/name@revision`, and no path that says that it is one. */
+function isOrgAndName(model: string): boolean {
+  return /^[A-Za-z0-9][\w.-]*\/[\w.-]+(@[\w./+-]+)?$/.test(model) && !model.endsWith('.json')
 }
 
 /** Names of presets hold neither. */

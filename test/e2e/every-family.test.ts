@@ -64,38 +64,15 @@ const described = `query ($source: ModelSourceInput!) {
   kvCache(input: { source: $source, contextLength: 100 }) { kind bytes bytesPerToken }
 }`
 
+const sourcesOf = (name: string) => ({ local: { local: { path: join(golden, name) } }, hub: { hub: { repo: name } } })
+
 describe.each(checkpoints)('%s, of a folder and of the hub', (name) => {
-  const sources = { local: { local: { path: join(golden, name) } }, hub: { hub: { repo: name } } }
+  const sources = sourcesOf(name)
 
   it('is described alike, the hub model by its headers', async () => {
     const answers = await Promise.all(Object.values(sources).map((source) => api.request(described, { source })))
     for (const { errors } of answers) expect(errors).toBeUndefined()
     expect(answers[1]?.data).toEqual(answers[0]?.data)
-  })
-
-  it('is timed, its cache as the formula says', async () => {
-    const subjects = Object.entries(sources).map(([from, source]) => ({ name: from, source, threads: 1 }))
-    const tests = [{ promptTokens: 4 }, { generatedTokens: 2, depth: 8 }]
-    const id = await finished('startBenchmark', { subjects, tests, blocks: 1 })
-    const query = `query ($id: ID!) { run(id: $id) { ... on BenchmarkRun {
-      series { phase kvCacheBytes kvCacheBytesPredicted subject { fingerprint } } } } }`
-    const series = z
-      .array(
-        z.object({
-          phase: z.string(),
-          kvCacheBytes: z.number().nullable(),
-          kvCacheBytesPredicted: z.number().nullable(),
-          subject: z.object({ fingerprint: z.string() }),
-        }),
-      )
-      .parse(at(await api.request(query, { id }), 'run.series'))
-    const decodes = series.filter(({ phase }) => phase === 'DECODE')
-    expect(decodes).toHaveLength(2)
-    for (const one of decodes) {
-      expect(one.kvCacheBytes).toBeGreaterThan(0)
-      expect(one.kvCacheBytes).toBe(one.kvCacheBytesPredicted)
-    }
-    expect(new Set(series.map(({ subject }) => subject.fingerprint)).size).toBe(1)
   })
 
   it('shows its matrices and its maps', async () => {
@@ -116,6 +93,41 @@ describe.each(checkpoints)('%s, of a folder and of the hub', (name) => {
       .parse(at(answer, 'maps.maps'))) {
       expect(values).toHaveLength(tokenIds.length)
       for (const row of values) expect(row.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 3)
+    }
+  })
+})
+
+/** As many as one run takes, from a folder and from the hub each. */
+const together = Array.from({ length: Math.ceil(checkpoints.length / 8) }, (_, part) => ({
+  names: checkpoints.slice(8 * part, 8 * part + 8),
+}))
+const measured = z.array(
+  z.object({
+    phase: z.string(),
+    kvCacheBytes: z.number().nullable(),
+    kvCacheBytesPredicted: z.number().nullable(),
+    subject: z.object({ name: z.string(), fingerprint: z.string() }),
+  }),
+)
+
+describe.each(together)('$names', ({ names }) => {
+  it('are timed, their caches as the formula says, and are the same from the hub', async () => {
+    const subjects = names.flatMap((name) =>
+      Object.entries(sourcesOf(name)).map(([from, source]) => ({ name: `${from} ${name}`, source, threads: 1 })),
+    )
+    const tests = [{ promptTokens: 4 }, { generatedTokens: 2, depth: 8 }]
+    const id = await finished('startBenchmark', { subjects, tests, blocks: 1 })
+    const query = `query ($id: ID!) { run(id: $id) { ... on BenchmarkRun {
+      series { phase kvCacheBytes kvCacheBytesPredicted subject { name fingerprint } } } } }`
+    const series = measured.parse(at(await api.request(query, { id }), 'run.series'))
+    for (const name of names) {
+      const decodes = series.filter(({ phase, subject }) => phase === 'DECODE' && subject.name.endsWith(` ${name}`))
+      expect(decodes).toHaveLength(2)
+      for (const one of decodes) {
+        expect(one.kvCacheBytes).toBeGreaterThan(0)
+        expect(one.kvCacheBytes).toBe(one.kvCacheBytesPredicted)
+      }
+      expect(new Set(decodes.map(({ subject }) => subject.fingerprint)).size).toBe(1)
     }
   })
 })

@@ -45,6 +45,8 @@ describe('the command line with models of a hub', { timeout: 120_000 }, () => {
     expect(JSON.parse(inspect.stdout)).toMatchObject({ name: 'tiny', family: 'gpt2', attentionKind: 'MHA', heads: 4 })
     const kv = await kvscope(['kv', 'hub:lab/tiny@refs/pr/3', '--context', '64', '--json'])
     expect(JSON.parse(kv.stdout)).toMatchObject({ kind: 'MHA' })
+    const bare = await kvscope(['inspect', 'lab/tiny@refs/pr/3', '--json'])
+    expect(JSON.parse(bare.stdout)).toMatchObject({ name: 'tiny', heads: 4 })
     expect(readdirSync(root)).not.toContain('cache')
   })
 

@@ -223,7 +223,7 @@ describe('a download that comes wrong', () => {
 
   it('is refused by its hash where it lies in Git, too', async () => {
     const hub = await hubOf()
-    server.failNext('config.json', { corrupt: true })
+    server.failNext('/config.json', { corrupt: true })
     await expect(fetchModel(hub)).rejects.toThrow(/^config\.json of lab\/tiny came with the git-sha1 /)
   })
 
