@@ -87,11 +87,11 @@ as stored.
 
 Without --server everything happens in this process; Ctrl-C ends the run as CANCELED either way.
 ${examples(
-  'bench models/gpt2 models/llama -p 0 -n 16 --max-seconds 3',
+  'bench models/gpt2 models/llama -p 0 -n 16 --max-seconds 1',
   'bench models/gpt2 --kv-heads 1 -p 0 -n 8 -d 0,32 -r 5',
   "bench models/gpt2 -p '16-64*2' -n 0 -r 5 -o md",
   "bench -m models/gpt2 -pg 32,8 -p 0 -n 0 -r 5 -o csv --label branch=main --note 'before the change'",
-  'bench models/gpt2 models/gpt2 -p 0 -n 16 --target-precision 2 --max-seconds 3 --quiet --json run.json',
+  'bench models/gpt2 models/gpt2 -p 0 -n 16 --target-precision 2 --max-seconds 1 --quiet --json run.json',
   'bench models/llama --sweep threads=1,2 -p 32 -n 0 -r 5 -o jsonl',
   'bench models/gpt2 -p 32 -n 8 -r 5 --server http://127.0.0.1:4000',
 )}`,

@@ -1,13 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from '../../src/config.ts'
 import { at, startTestApi, textAt } from '../integration/api/api-under-test.ts'
+import { runCommand } from '../support/command-line.ts'
 import { startTestHub, type TestHub } from '../support/hub-server.ts'
 import { until } from '../support/processes.ts'
 import { createTestDatabase } from '../support/test-database.ts'
+import { writeByteTokenizer } from '../support/tiny-checkpoint.ts'
 import { startTestWorker } from '../support/workers.ts'
 
 /** Processes start slowly on a busy machine. */
@@ -73,6 +75,16 @@ describe.each(checkpoints)('%s, of a folder and of the hub', (name) => {
     const answers = await Promise.all(Object.values(sources).map((source) => api.request(described, { source })))
     for (const { errors } of answers) expect(errors).toBeUndefined()
     expect(answers[1]?.data).toEqual(answers[0]?.data)
+  })
+
+  it('continues a text', async () => {
+    const folder = join(root, 'read', name)
+    cpSync(join(golden, name), folder, { recursive: true })
+    writeByteTokenizer(folder, 67)
+    const args = ['generate', '--model', folder, '--prompt', '1 + 2 =', '--tokens', '5', '--json']
+    const { code, stdout, stderr } = await runCommand(args, join(root, 'data'))
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toMatchObject({ text: expect.any(String) })
   })
 
   it('shows its matrices and its maps', async () => {

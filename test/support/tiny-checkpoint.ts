@@ -12,6 +12,31 @@ function byteAlphabet(): string[] {
 }
 
 /**
+ * Writes a byte-level tokenizer of one token a byte into a checkpoint's folder.
+ * @param size of a vocabulary that holds the first bytes only: up to `B` with 67
+ */
+export function writeByteTokenizer(folder: string, size = 256): void {
+  const characters = byteAlphabet().slice(0, size)
+  const vocab = Object.fromEntries(characters.map((character, id) => [character, id]))
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
+  writeFileSync(
+    join(folder, 'tokenizer.json'),
+    JSON.stringify({
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: [],
+      normalizer: null,
+      pre_tokenizer: byteLevel,
+      post_processor: null,
+      decoder: byteLevel,
+      model: { type: 'BPE', unk_token: null, fuse_unk: false, vocab, merges: [] },
+    }),
+  )
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'GPT2Tokenizer' }))
+}
+
+/**
  * Writes a whole GPT-2 checkpoint of a few thousand weights, with a byte-level tokenizer of one token a byte: what a test
  * needs where `../shared` is not there.
  * @param metadata what the header of the weights says of them
@@ -37,23 +62,7 @@ export async function writeTinyCheckpoint(
     initializer_range: 0.02,
   }
   writeFileSync(join(folder, 'config.json'), JSON.stringify(raw))
-  const vocab = Object.fromEntries(byteAlphabet().map((character, id) => [character, id]))
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
-  writeFileSync(
-    join(folder, 'tokenizer.json'),
-    JSON.stringify({
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: [],
-      normalizer: null,
-      pre_tokenizer: byteLevel,
-      post_processor: null,
-      decoder: byteLevel,
-      model: { type: 'BPE', unk_token: null, fuse_unk: false, vocab, merges: [] },
-    }),
-  )
-  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'GPT2Tokenizer' }))
+  writeByteTokenizer(folder)
   const tensors = expectedTensors(readModelConfig(raw, 'tiny')).map(({ name, shape, init }, index) => ({
     name,
     shape,

@@ -72,7 +72,7 @@ const sizes: Record<'full' | 'small', Sizes> = {
     depths: [512, 1024, 2048, 4000],
     comparedPrompts: diversityPrompts.length,
   },
-  small: { blocks: 5, maxSeconds: 2, generated: 4, depth: 256, depths: [256, 1024, 2560], comparedPrompts: 4 },
+  small: { blocks: 5, maxSeconds: 1, generated: 4, depth: 256, depths: [256, 1024, 2560], comparedPrompts: 4 },
 }
 
 /** The lecture counts nine tokens: the shallow depth holds them. */
