@@ -104,9 +104,9 @@ async function checkNeeds(config: Config, options: Options) {
   const largest = Math.max(...estimate.subjects.map(({ weights }) => weights))
   const available = availableMemory()
   const needed = (benchmark: number) => Math.max(benchmark, largest + headsBytes) + servicesBytes
-  const together = needed(estimate.memoryBytes)
-  // Models that do not fit together are loaded in turn.
-  const memoryBytes = together <= available.bytes ? together : needed(estimate.inTurnBytes)
+  // Each block loads the models in turn, beside the filled caches of all where those fit.
+  const kept = needed(estimate.inTurnKeptBytes)
+  const memoryBytes = kept <= available.bytes ? kept : needed(estimate.inTurnBytes)
   await ensureDiskSpace(config.dataDir, diskBytes)
   if (memoryBytes > available.bytes) {
     const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`

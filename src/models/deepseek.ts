@@ -13,29 +13,18 @@ import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add, reshape, split } from '../onnx/ops.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
 import { flag, refuse, requireNeutral } from './config-fields.ts'
-import { embed, languageModelHead } from './embedding.ts'
 import { type ExpertsSpec, experts } from './experts.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import { linear } from './linear.ts'
+import { llamaLogits, rotaryStack } from './llama-stack.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, rotaryTable, rotate, rotatePairs } from './rope.ts'
+import { type RotaryTable, rotate, rotatePairs } from './rope.ts'
 
 /** What both generations share: latents in place of keys and values, and experts in place of most MLPs. */
 const shared: Omit<ModelFamily, 'family' | 'check'> = {
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
-    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
-    return x // [B, S, hidden]
-  },
-
-  logits(model, hidden) {
-    const normed = rmsNorm(model, model.graph.at('model').at('norm'), hidden, 'model.norm')
-    return languageModelHead(model, model.graph.at('lm_head'), normed, 'model.embed_tokens.weight', 'lm_head.weight')
-  },
+  hidden: (model) => rotaryStack(model, block),
+  logits: (model, hidden) => llamaLogits(model, { norm: rmsNorm }, hidden),
 }
 
 /** DeepSeek-V2 and V2-Lite (DeepSeek-AI 2024). Its experts are chosen by a softmax. */

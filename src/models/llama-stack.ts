@@ -15,12 +15,20 @@ export interface LlamaForm {
 
 /** Llama's stack (Touvron et al. 2023): rotary positions, norms before attention and MLP. -> [B, S, hiddenSize] */
 export function llamaHidden(model: ModelBuilder, form: LlamaForm): Value {
+  return rotaryStack(model, (...parts) => block(form, ...parts))
+}
+
+/** One layer. x: [B, S, hiddenSize] -> the same */
+export type RotaryBlock = (model: ModelBuilder, g: GraphBuilder, x: Value, layer: number, table: RotaryTable) => Value
+
+/** Embeddings through a block a layer that shares one rotary table, by Llama's names. -> [B, S, hiddenSize] */
+export function rotaryStack(model: ModelBuilder, layerBlock: RotaryBlock): Value {
   const { config, graph } = model
   const g = graph.at('model')
   const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
   let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-  for (let layer = 0; layer < config.layers; layer++) x = block(model, form, g.at(`layers.${layer}`), x, layer, table)
-  return x // [B, S, hidden]
+  for (let layer = 0; layer < config.layers; layer++) x = layerBlock(model, g.at(`layers.${layer}`), x, layer, table)
+  return x
 }
 
 export function llamaLogits(model: ModelBuilder, { norm }: Pick<LlamaForm, 'norm'>, hidden: Value): Value {
@@ -29,8 +37,8 @@ export function llamaLogits(model: ModelBuilder, { norm }: Pick<LlamaForm, 'norm
 }
 
 function block(
-  model: ModelBuilder,
   { norm, attention, mlp }: LlamaForm,
+  model: ModelBuilder,
   g: GraphBuilder,
   x: Value,
   layer: number,

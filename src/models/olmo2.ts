@@ -1,13 +1,11 @@
-import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { flag, kvHeadsOf, requireNeutral } from './config-fields.ts'
-import { embed } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
-import { llamaLogits } from './llama-stack.ts'
+import { llamaLogits, rotaryStack } from './llama-stack.ts'
 import { findActivation, gatedMlp } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, requireWholeRope, rotaryTable } from './rope.ts'
+import { type RotaryTable, requireWholeRope } from './rope.ts'
 import { selfAttention } from './self-attention.ts'
 
 /**
@@ -25,14 +23,7 @@ export const olmo2: ModelFamily = {
     requireNeutral(config, { clip_qkv: [], sliding_window: [], quantization_config: [] })
   },
 
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
-    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
-    return x // [B, S, hidden]
-  },
+  hidden: (model) => rotaryStack(model, block),
 
   logits: (model, hidden) => llamaLogits(model, { norm: rmsNorm }, hidden),
 }

@@ -2,11 +2,12 @@ import { ropeOf } from '../architecture/rope.ts'
 import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add } from '../onnx/ops.ts'
 import { kvHeadsOf, requireNeutral } from './config-fields.ts'
-import { embed, languageModelHead } from './embedding.ts'
+import { languageModelHead } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
+import { rotaryStack } from './llama-stack.ts'
 import { findActivation, linearMlp } from './mlp.ts'
 import { layerNorm } from './norm.ts'
-import { type RotaryTable, rotaryTable } from './rope.ts'
+import type { RotaryTable } from './rope.ts'
 import { selfAttention } from './self-attention.ts'
 
 /**
@@ -23,14 +24,7 @@ export const phi: ModelFamily = {
     requireNeutral(config, { qk_layernorm: [false], sliding_window: [], quantization_config: [] })
   },
 
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
-    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
-    return x // [B, S, hidden]
-  },
+  hidden: (model) => rotaryStack(model, block),
 
   logits(model, hidden) {
     const { graph, config } = model

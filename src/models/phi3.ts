@@ -3,13 +3,12 @@ import type { GraphBuilder, Value } from '../onnx/graph.ts'
 import { add, multiply, split } from '../onnx/ops.ts'
 import { mergeHeads, splitHeads } from './attention.ts'
 import { kvShapeOf, refuse, requireNeutral } from './config-fields.ts'
-import { embed } from './embedding.ts'
 import type { ModelBuilder, ModelFamily } from './family.ts'
 import { linear } from './linear.ts'
-import { llamaLogits } from './llama-stack.ts'
+import { llamaLogits, rotaryStack } from './llama-stack.ts'
 import { findActivation } from './mlp.ts'
 import { rmsNorm } from './norm.ts'
-import { type RotaryTable, rotaryTable, rotate } from './rope.ts'
+import { type RotaryTable, rotate } from './rope.ts'
 
 /**
  * Phi-3 and Phi-4 (Abdin et al. 2024): Llama's blocks with q, k and v in one weight and gate and up in another, a window on
@@ -33,14 +32,7 @@ export const phi3: ModelFamily = {
     })
   },
 
-  hidden(model) {
-    const { config, graph } = model
-    const g = graph.at('model')
-    const table = rotaryTable(g.at('rotary'), model.positions, ropeOf(config))
-    let x = embed(model, g.at('embed_tokens'), model.tokens, 'model.embed_tokens.weight', config.vocabularySize)
-    for (let layer = 0; layer < config.layers; layer++) x = block(model, g.at(`layers.${layer}`), x, layer, table)
-    return x // [B, S, hidden]
-  },
+  hidden: (model) => rotaryStack(model, block),
 
   logits: (model, hidden) => llamaLogits(model, { norm: rmsNorm }, hidden),
 }

@@ -37,13 +37,8 @@ const models = [
   { name: 'GPT-2, GQA', source: { preset: 'gpt2', seed: 1, overrides: gpt2 }, kvHeads: 2 },
   { name: 'Llama, MQA', source: { preset: 'llama-2-7b', seed: 1, overrides: llama }, kvHeads: 1 },
   {
-    name: 'Mistral, window',
-    source: { preset: 'mistral-7b', seed: 1, overrides: { ...llama, sliding_window: 5 } },
-    kvHeads: 4,
-  },
-  {
-    name: 'Mixtral, all experts run',
-    source: { preset: 'mixtral-small', seed: 1, overrides: { ...llama, num_local_experts: 4 } },
+    name: 'Mixtral, windows, all experts run',
+    source: { preset: 'mixtral-small', seed: 1, overrides: { ...llama, num_local_experts: 4, sliding_window: 5 } },
     kvHeads: 2,
   },
   { name: 'Falcon, ALiBi', source: { preset: 'falcon-rw-small', seed: 1, overrides: falcon }, kvHeads: 12 },
